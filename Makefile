@@ -1,0 +1,73 @@
+# `make` lists what there is to do. Everything is installed into .venv from hashed locks; nothing else is touched.
+
+PYTHON ?= python3
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+INSTALLED_DEV := $(VENV)/.installed-dev
+
+# Big wheels on a slow line take longer than uv's default of 30 s.
+export UV_HTTP_TIMEOUT ?= 300
+# The machine's own certificates, as a company's mirror or proxy needs them.
+export UV_SYSTEM_CERTS ?= 1
+
+# uv is several times faster than pip; pip is the way where only pip knows the registry (its own configuration files).
+INSTALL = { $(BIN)/uv pip install --python $(BIN)/python $(1) || \
+	{ echo "uv could not install this; trying pip, which reads its own configuration …"; $(BIN)/python -m pip install $(1); }; }
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
+	--no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+
+.DEFAULT_GOAL := help
+.PHONY: help install serve test check bench lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "Variables: PYTHON=python3.12 picks the interpreter, ARGS='…' is passed on, XTTS_* are the service's settings."
+
+install: $(INSTALLED) ## install the service into .venv (about 6 GB; once, and again when a lock changes)
+
+serve: $(INSTALLED) ## install what is missing, then serve on port 8100 (XTTS_PORT changes it)
+	@$(BIN)/python -m serve_app serve $(ARGS)
+
+test: check ## run all checks and tests (ARGS='-k name' chooses tests)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(INSTALLED_DEV) ## run the linter, the format check and the type checker
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict serve_app
+
+bench: $(INSTALLED) ## compare the engine with coqui-tts's own inference
+	@$(BIN)/python -m serve_app bench $(ARGS)
+
+lock: $(BIN)/uv ## resolve pyproject.toml again and rewrite the locks (pinned versions stay where they still fit)
+	$(COMPILE) pyproject.toml -o requirements.lock
+	$(COMPILE) -c requirements.lock --group build -o requirements-build.lock
+	$(COMPILE) -c requirements.lock --group test --group lint -o requirements-dev.lock
+
+clean: ## remove .venv, caches and build products
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find serve_app tests -type d -name __pycache__ -prune -exec rm -rf {} +
+
+$(BIN)/uv: requirements-build.lock
+	@command -v "$(PYTHON)" >/dev/null || { echo "error: no $(PYTHON) here. Install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' || { \
+		echo "error: $$("$(PYTHON)" --version) is not supported: Python 3.11 to 3.14 is. Name one: make PYTHON=python3.12" >&2; exit 1; }
+	@echo "[1/3] preparing $(VENV) with $$("$(PYTHON)" --version)"
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes -r requirements-build.lock
+	@touch $@
+
+$(INSTALLED): $(BIN)/uv requirements.lock pyproject.toml
+	@echo "[2/3] installing the pinned packages: about 3 GB to download, 6 GB on disk"
+	@$(call INSTALL,--require-hashes -r requirements.lock)
+	@echo "[3/3] installing this package"
+	@$(call INSTALL,--no-deps --no-build-isolation -e .)
+	@touch $@
+
+$(INSTALLED_DEV): $(INSTALLED) requirements-dev.lock
+	@echo "installing the tools of the checks and tests"
+	@$(call INSTALL,--require-hashes -r requirements-dev.lock)
+	@touch $@
