@@ -1,0 +1,57 @@
+"""Every option of the service, its default and its meaning. Nothing else reads the environment.
+
+An option is set by the variable `XTTS_` + its name in capitals, by a CLI option, or by an argument of `build_app`.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MEBIBYTE = 1024 * 1024
+
+
+class Settings(BaseSettings):
+    """Frozen; an unknown key in the constructor is an error."""
+
+    model_config = SettingsConfigDict(env_prefix="XTTS_", extra="forbid", frozen=True, protected_namespaces=())
+
+    model: str = Field(
+        "synthetic:tiny",
+        description="synthetic:tiny, synthetic:full (noise, no download), xtts_v2, or a directory in coqui's layout",
+    )
+    accept_cpml: bool = Field(
+        False, description="accept the Coqui Public Model License, without which xtts_v2 is not downloaded"
+    )
+    model_cache: Path = Field(Path("~/.cache/xtts-serve/models"), description="where a downloaded checkpoint is kept")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes CUDA where there is a GPU")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto",
+        description="auto: bfloat16 where the processor computes in it, else float32; float16 on GPUs without it",
+    )
+    quantization: Literal["none", "int8"] = Field(
+        "none", description="int8: the GPT's matrices in 8 bit, rounded per output channel; CPU only"
+    )
+    num_threads: int = Field(0, ge=0, description="CPU threads of the engine; 0 takes all cores")
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8100, ge=0, le=65535, description="HTTP port; 0 lets the system choose")
+
+    max_slots: int = Field(0, ge=0, description="sequences decoded at once; 0 chooses 16 on a CPU, 64 on a GPU")
+    max_waiting: int = Field(64, ge=1, description="sequences waiting for a slot before requests are refused with 429")
+    max_slots_per_request: int = Field(8, ge=1, description="sentences of one request decoded side by side")
+    deterministic: bool = Field(
+        False, description="fixed batch and cache shapes: the same seed gives the same bits whatever else runs"
+    )
+
+    voice_dir: Path = Field(Path("~/.cache/xtts-serve/voices"), description="where encoded voices are kept")
+    voice_cache_bytes: int = Field(256 * MEBIBYTE, ge=1, description="encoded voices kept in memory")
+    max_upload_bytes: int = Field(25 * MEBIBYTE, ge=1, description="largest reference recording")
+    max_text_chars: int = Field(20_000, ge=1, description="longest text of one request, in characters")
+
+    num_ingress_replicas: int = Field(1, ge=1, description="Ray Serve: HTTP replicas")
+    min_engine_replicas: int = Field(1, ge=1, description="Ray Serve: engine replicas kept at least")
+    max_engine_replicas: int = Field(1, ge=1, description="Ray Serve: engine replicas at most")
+    num_gpus_per_engine: float = Field(0.0, ge=0.0, description="Ray Serve: GPUs, or a fraction, of one engine replica")
+    shutdown_timeout_s: float = Field(180.0, gt=0.0, description="longest wait for running speech when a replica stops")
