@@ -1,0 +1,31 @@
+"""Fixtures that several rooms' tests share: synthetic models, on disk and in memory, made once a session."""
+
+from pathlib import Path
+
+import pytest
+
+from serve_app.model.checkpoint import Checkpoint, load_checkpoint
+from serve_app.model.synthetic import write_synthetic
+
+
+@pytest.fixture(scope="session")
+def tiny_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`synthetic:tiny` in coqui's layout (model.safetensors), for our loader and for `tests.reference.load_coqui`."""
+    directory = tmp_path_factory.mktemp("models") / "tiny"
+    write_synthetic(directory, "synthetic:tiny")
+    return directory
+
+
+@pytest.fixture(scope="session")
+def full_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`synthetic:full` with two of its thirty layers (460 MB), in coqui's layout."""
+    directory = tmp_path_factory.mktemp("models") / "full"
+    write_synthetic(directory, "synthetic:full:2")
+    return directory
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    """`synthetic:tiny` as the program loads it. Shared: leave its tensors alone."""
+    cache_dir = tmp_path_factory.mktemp("cache")
+    return load_checkpoint("synthetic:tiny", accept_cpml=False, cache_dir=cache_dir, progress=lambda line: None)
