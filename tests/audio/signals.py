@@ -1,0 +1,33 @@
+"""Sounds and files that the tests of decoding are made of."""
+
+import io
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from serve_app.audio.pcm import Samples
+
+LOSSLESS = ("wav", "wav-float", "flac")
+LOSSY = ("mp3", "vorbis", "opus")
+FORMATS = {
+    "wav": ("WAV", "PCM_16"),
+    "wav-float": ("WAV", "FLOAT"),
+    "flac": ("FLAC", "PCM_16"),
+    "mp3": ("MP3", "MPEG_LAYER_III"),
+    "vorbis": ("OGG", "VORBIS"),
+    "opus": ("OGG", "OPUS"),
+}
+
+
+def tone(duration_s: float, sample_rate_hz: int, frequency_hz: float = 220.0) -> Samples:
+    time_s = np.arange(round(duration_s * sample_rate_hz)) / sample_rate_hz
+    return (0.4 * np.sin(2 * np.pi * frequency_hz * time_s)).astype(np.float32)
+
+
+def write(samples: npt.NDArray[np.float32], sample_rate_hz: int, name: str = "wav") -> bytes:
+    """A whole file; `samples` is [frames] or [frames, channels]."""
+    file_format, subtype = FORMATS[name]
+    file = io.BytesIO()
+    soundfile.write(file, samples, sample_rate_hz, format=file_format, subtype=subtype)
+    return file.getvalue()
