@@ -1,0 +1,231 @@
+"""Loads a model, whatever its source, as one `Checkpoint`: configuration, tensors, vocabulary and voices.
+
+What is incomplete, damaged, of another architecture or needs unsafe unpickling is refused with what to do about it.
+"""
+
+import hashlib
+import json
+import logging
+import pickle
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from TTS.config.shared_configs import BaseDatasetConfig
+from TTS.tts.configs.xtts_config import XttsArgs, XttsAudioConfig, XttsConfig
+
+from serve_app.errors import CheckpointError
+from serve_app.model import make_vocab
+from serve_app.model.config import ConditioningConfig, ModelConfig, VocoderConfig
+from serve_app.model.config_file import ConfigFile
+from serve_app.model.download import Progress, check_licence, fetch_checkpoint
+from serve_app.model.state_dict import canonical, check_tensors, infer_vocoder
+from serve_app.model.synthetic import PREFIX, VERSION, synthetic_config, synthetic_tensors
+from serve_app.model.tokenizer import START, STOP, read_vocabulary
+from serve_app.voices.voice import VoiceLatents
+
+logger = logging.getLogger(__name__)
+
+PUBLISHED = "xtts_v2"
+WEIGHTS_FILES = ("model.safetensors", "model.pth")  # the first that is there
+SPEAKERS_FILE = "speakers_xtts.pth"
+NOISE_NOTICE = "random weights: this model speaks noise, at the true cost. Set XTTS_MODEL to a trained model."
+
+# What the published model.pth holds beside tensors; the first two under the names of the modules they once were in.
+SAFE_GLOBALS = [
+    (XttsAudioConfig, "TTS.tts.models.xtts.XttsAudioConfig"),
+    (XttsArgs, "TTS.tts.models.xtts.XttsArgs"),
+    XttsConfig,
+    BaseDatasetConfig,
+]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model as it was loaded. `tensors` may be memory-mapped; who has copied what it needs may clear the dict."""
+
+    config: ModelConfig
+    tensors: dict[str, torch.Tensor]  # names of coqui's Xtts.state_dict(), float32
+    tokenizer_file: Path
+    fingerprint: str  # of the weights and of all that shapes a voice: latents of another fingerprint do not fit
+    speakers: dict[str, VoiceLatents] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
+
+
+def load_checkpoint(model: str, *, accept_cpml: bool, cache_dir: Path, progress: Progress) -> Checkpoint:
+    """`model`: `synthetic:tiny`, `synthetic:full`, either with `:LAYERS`, `xtts_v2`, or a directory in coqui's layout.
+
+    `cache_dir` keeps the downloaded checkpoint and the hashes of weights files; `progress` gets a line per long step.
+    Raises CheckpointError, or LicenceNotAccepted for `xtts_v2` without `accept_cpml`.
+    """
+    if model.startswith(PREFIX):
+        return _load_synthetic(model, progress)
+    cache_dir = cache_dir.expanduser()
+    if model == PUBLISHED:
+        check_licence(accept_cpml)
+        directory = fetch_checkpoint(cache_dir / PUBLISHED, progress)
+        return load_directory(directory, cache_dir=cache_dir, progress=progress)
+    directory = Path(model).expanduser()
+    if not directory.is_dir():
+        raise CheckpointError(
+            f"there is no model {model!r}: it is no directory, nor one of {PUBLISHED}, synthetic:tiny, "
+            "synthetic:full. Set XTTS_MODEL to one of these."
+        )
+    return load_directory(directory, cache_dir=cache_dir, progress=progress)
+
+
+def _load_synthetic(model: str, progress: Progress) -> Checkpoint:
+    config = synthetic_config(model)
+    progress(f"drawing random weights for {model}")
+    return Checkpoint(
+        config=config,
+        tensors=synthetic_tensors(config),
+        tokenizer_file=make_vocab.VOCAB_FILE,
+        fingerprint=_fingerprint(f"{model}:{VERSION}", config.conditioning),
+        notices=(NOISE_NOTICE,),
+    )
+
+
+def load_directory(directory: Path, *, cache_dir: Path, progress: Progress) -> Checkpoint:
+    """A directory with config.json, vocab.json, and model.safetensors or model.pth. Raises CheckpointError."""
+    weights_file = next((directory / name for name in WEIGHTS_FILES if (directory / name).is_file()), None)
+    missing = [name for name in ("config.json", "vocab.json") if not (directory / name).is_file()]
+    if weights_file is None or missing:
+        missing += [] if weights_file else ["model.safetensors or model.pth"]
+        raise CheckpointError(
+            f"{directory} is not a whole checkpoint: it lacks {', '.join(missing)}. "
+            "Copy what is missing from where the model came."
+        )
+    config_file = ConfigFile(_read_json(directory / "config.json"), "config.json")
+    progress(f"reading {weights_file}")
+    tensors = canonical(_read_weights(weights_file))
+    config = _model_config(directory, config_file, tensors)
+    progress(f"checking {len(tensors)} tensors")
+    check_tensors(tensors, config, weights_file.name)
+    return Checkpoint(
+        config=config,
+        tensors=tensors,
+        tokenizer_file=directory / "vocab.json",
+        fingerprint=_fingerprint(file_sha256(weights_file, cache_dir), config.conditioning),
+        speakers=_read_speakers(directory / SPEAKERS_FILE, config),
+        notices=(NOISE_NOTICE,) if config.fixed_codes_per_token is not None else (),
+    )
+
+
+def _model_config(directory: Path, config_file: ConfigFile, tensors: Mapping[str, torch.Tensor]) -> ModelConfig:
+    token_ids = read_vocabulary(directory / "vocab.json").get_vocab()
+    num_ids = max(token_ids.values()) + 1
+    embedding = tensors.get("gpt.text_embedding.weight")
+    num_text_tokens = num_ids if embedding is None or embedding.dim() != 2 else embedding.shape[0]
+    if num_text_tokens < num_ids:
+        raise CheckpointError(
+            f"vocab.json has ids up to {num_ids - 1}, the weights know {num_text_tokens}. "
+            "Use the vocab.json that belongs to the checkpoint."
+        )
+    gpt = config_file.gpt(num_text_tokens, token_ids[START], token_ids[STOP])
+    base = replace(VocoderConfig(), input_width=config_file.input_width)
+    return ModelConfig(
+        name=directory.name,
+        gpt=gpt,
+        vocoder=config_file.vocoder() or infer_vocoder(tensors, base),
+        sampling=config_file.sampling(),
+        conditioning=config_file.conditioning(),
+        languages=config_file.languages(),
+        fixed_codes_per_token=config_file.fixed_codes_per_token(),
+    )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise CheckpointError(f"{path} cannot be read as JSON: {error}. Copy it again.") from error
+    if not isinstance(raw, dict):
+        raise CheckpointError(f"{path} is not a JSON object. Use the config.json that belongs to the weights.")
+    return raw
+
+
+def _read_weights(path: Path) -> Mapping[str, torch.Tensor]:
+    try:
+        state = load_file(path) if path.suffix == ".safetensors" else _unpickle(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is damaged or cut off: {error}. Copy it again.") from error
+    if isinstance(state, Mapping) and isinstance(state.get("model"), Mapping):
+        state = state["model"]
+    if not isinstance(state, Mapping) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
+        raise CheckpointError(f"{path} holds something else than a model's tensors. Use an XTTS v2 checkpoint.")
+    return state
+
+
+def _unpickle(path: Path) -> Any:
+    """The content of a torch.save file, memory-mapped. Only tensors, plain containers and `SAFE_GLOBALS` pass."""
+    try:
+        with torch.serialization.safe_globals(SAFE_GLOBALS):
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} needs unsafe unpickling, which could run any program: {_first_line(error)}. "
+            "Convert it to model.safetensors on a machine where you trust the file."
+        ) from error
+    except (RuntimeError, ValueError, EOFError, KeyError) as error:
+        raise CheckpointError(
+            f"{path} is damaged, cut off, or not a torch file: {_first_line(error)}. Copy it again."
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".")
+
+
+def _read_speakers(path: Path, config: ModelConfig) -> dict[str, VoiceLatents]:
+    """A checkpoint's own voices: name → {gpt_cond_latent [1, 32, width], speaker_embedding [1, 512, 1]}."""
+    if not path.is_file():
+        return {}
+    speakers = _unpickle(path)
+    shapes = (32, config.gpt.width), (config.vocoder.speaker_width,)
+    try:
+        pairs = {str(name): [part.detach().float() for part in parts.values()] for name, parts in speakers.items()}
+        return {
+            name: VoiceLatents(cond_latents.reshape(shapes[0]).clone(), speaker_embedding.reshape(shapes[1]).clone())
+            for name, (cond_latents, speaker_embedding) in pairs.items()
+        }
+    except (AttributeError, ValueError, RuntimeError, AssertionError) as error:
+        raise CheckpointError(f"{path} does not hold this model's voices: {error}. Remove or replace it.") from error
+
+
+def _fingerprint(weights: str, conditioning: ConditioningConfig) -> str:
+    return hashlib.sha256(json.dumps([weights, asdict(conditioning)], sort_keys=True).encode()).hexdigest()
+
+
+def file_sha256(path: Path, cache_dir: Path) -> str:
+    """SHA-256 of a file. Remembered in `cache_dir/hashes` for as long as the file's size and time of change stay."""
+    path = path.resolve()
+    stat = path.stat()
+    state = {"path": str(path), "size_bytes": stat.st_size, "changed_ns": stat.st_mtime_ns}
+    entry = cache_dir / "hashes" / f"{hashlib.sha256(str(path).encode()).hexdigest()[:32]}.json"
+    remembered = _read_remembered(entry)
+    if remembered.get("state") == state:
+        return str(remembered["sha256"])
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        temporary = entry.with_suffix(f".{secrets.token_hex(4)}.partial")
+        temporary.write_text(json.dumps({"state": state, "sha256": digest}) + "\n", encoding="utf-8")
+        temporary.replace(entry)
+    except OSError as error:
+        logger.warning("the hash of %s is not remembered: %s", path, error)
+    return digest
+
+
+def _read_remembered(entry: Path) -> dict[str, Any]:
+    try:
+        remembered = json.loads(entry.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return remembered if isinstance(remembered, dict) else {}

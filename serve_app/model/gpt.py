@@ -1,0 +1,119 @@
+"""XTTS's GPT: a GPT-2 decoder over conditioning latents, text tokens and audio codes. Stateless: attention, with its
+cache, is handed in. Same numbers as `TTS.tts.layers.xtts.gpt.GPT` in float32; knows neither slots nor sampling.
+"""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from serve_app.model.config import GptConfig
+from serve_app.model.linear import MakeLinear
+
+LAYER_NORM_EPS = 1e-5  # GPT2Config.layer_norm_epsilon and nn.LayerNorm's default alike
+
+
+class Attend(Protocol):
+    """Writes the rows' keys and values to the cache of a layer and attends over it.
+
+    `qkv` [rows, 3, heads, head size] → [rows, heads, head size].
+    """
+
+    def __call__(self, layer: int, qkv: Tensor) -> Tensor: ...
+
+
+class LayerNorm:
+    """Layer norm in float32, whatever the products' format."""
+
+    def __init__(self, tensors: Mapping[str, Tensor], prefix: str, device: torch.device) -> None:
+        self._weight = tensors[f"{prefix}.weight"].to(device, torch.float32)
+        self._bias = tensors[f"{prefix}.bias"].to(device, torch.float32)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return functional.layer_norm(x, self._weight.shape, self._weight, self._bias, LAYER_NORM_EPS)
+
+
+class Block:
+    """One pre-norm transformer block; the residual stream stays float32."""
+
+    def __init__(
+        self, tensors: Mapping[str, Tensor], prefix: str, config: GptConfig, device: torch.device, make: MakeLinear
+    ) -> None:
+        self._heads, self._head_size = config.num_heads, config.head_size
+        self._norm_1 = LayerNorm(tensors, f"{prefix}.ln_1", device)
+        self._norm_2 = LayerNorm(tensors, f"{prefix}.ln_2", device)
+        # transformers' Conv1D keeps its weight as [in, out]
+        self._qkv = make(tensors[f"{prefix}.attn.c_attn.weight"].T, tensors[f"{prefix}.attn.c_attn.bias"], "none")
+        self._out = make(tensors[f"{prefix}.attn.c_proj.weight"].T, tensors[f"{prefix}.attn.c_proj.bias"], "none")
+        self._up = make(tensors[f"{prefix}.mlp.c_fc.weight"].T, tensors[f"{prefix}.mlp.c_fc.bias"], "gelu")
+        self._down = make(tensors[f"{prefix}.mlp.c_proj.weight"].T, tensors[f"{prefix}.mlp.c_proj.bias"], "none")
+
+    def __call__(self, x: Tensor, layer: int, attend: Attend) -> Tensor:
+        rows = x.shape[0]
+        qkv = self._qkv(self._norm_1(x)).view(rows, 3, self._heads, self._head_size)
+        attended = attend(layer, qkv).reshape(rows, -1)  # [rows, width]
+        x = x + self._out(attended)
+        return x + self._down(self._up(self._norm_2(x)))
+
+
+class Gpt:
+    """Embeddings, blocks, both final norms and the audio head.
+
+    `tensors` are named as in coqui's checkpoint (`gpt.…`). A row is one position of one sequence; rows of many
+    sequences lie one after another, and only `attend` knows which belongs to which.
+    """
+
+    def __init__(
+        self,
+        config: GptConfig,
+        tensors: Mapping[str, Tensor],
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+        make_linear: MakeLinear,
+    ) -> None:
+        self.config = config
+
+        def table(name: str) -> Tensor:
+            return tensors[f"gpt.{name}.weight"].to(device, dtype)
+
+        self._text_embedding = table("text_embedding")
+        self._text_positions = table("text_pos_embedding.emb")
+        self._audio_embedding = table("mel_embedding")
+        self._audio_positions = table("mel_pos_embedding.emb")
+        self._blocks = [
+            Block(tensors, f"gpt.gpt.h.{layer}", config, device, make_linear) for layer in range(config.num_layers)
+        ]
+        self._gpt2_norm = LayerNorm(tensors, "gpt.gpt.ln_f", device)
+        self._final_norm = LayerNorm(tensors, "gpt.final_norm", device)
+        self._audio_head = make_linear(tensors["gpt.mel_head.weight"], tensors["gpt.mel_head.bias"], "none")
+
+    def embed_prefix(self, cond_latents: Tensor, text_tokens: Tensor) -> Tensor:
+        """Latents [32, width], text ids [n] → rows [n + 35, width] float32: latents, START text STOP, start code."""
+        config = self.config
+        ids = functional.pad(text_tokens, (1, 0), value=config.start_text_token)
+        ids = functional.pad(ids, (0, 1), value=config.stop_text_token)
+        text = self._text_embedding[ids].float() + self._text_positions[: len(ids)].float()
+        start = torch.tensor([config.start_audio_token], device=text.device)
+        audio = self.embed_codes(start, torch.zeros_like(start))
+        return torch.cat([cond_latents.to(text), text, audio])
+
+    def embed_codes(self, codes: Tensor, positions: Tensor) -> Tensor:
+        """Audio ids [rows] at audio positions [rows], counted from 0 at the start code → [rows, width] float32."""
+        return self._audio_embedding[codes].float() + self._audio_positions[positions].float()
+
+    def hidden(self, x: Tensor, attend: Attend) -> Tensor:
+        """Rows [rows, width] float32 → what leaves the last block, [rows, width] float32."""
+        for layer, block in enumerate(self._blocks):
+            x = block(x, layer, attend)
+        return x
+
+    def latents(self, hidden: Tensor) -> Tensor:
+        """What the vocoder and the head read, [rows, width] float32: GPT-2's own last norm, then XTTS's."""
+        return self._final_norm(self._gpt2_norm(hidden))
+
+    def logits(self, latents: Tensor) -> Tensor:
+        """Scores of the next code, [rows, audio ids] float32."""
+        return self._audio_head(latents).float()

@@ -1,0 +1,115 @@
+"""coqui's own modules that we run as they are, built without spending time on weights that loading replaces.
+
+Knows shapes only: every module comes on the meta device, and `fill` gives it its weights.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+from TTS.encoder.models.resnet import ResNetSpeakerEncoder
+from TTS.tts.layers.tortoise.autoregressive import ConditioningEncoder
+from TTS.tts.layers.xtts.perceiver_encoder import PerceiverResampler
+from TTS.vocoder.models.hifigan_generator import HifiganGenerator
+
+from serve_app.model.config import NUM_CONDITIONING_LATENTS, GptConfig, VocoderConfig
+
+NUM_MELS = 80
+
+# Constants of TTS.tts.layers.xtts.hifigan_decoder.HifiDecoder.
+SPEAKER_ENCODER_AUDIO = {
+    "fft_size": 512,
+    "win_length": 400,
+    "hop_length": 160,
+    "sample_rate": 16_000,
+    "preemphasis": 0.97,
+    "num_mels": 64,
+}
+
+
+def build_conditioning_encoder(gpt: GptConfig) -> nn.Module:
+    """Mel frames [batch, 80, frames] → [batch, width, frames]. Its weights are named `gpt.conditioning_encoder.*`."""
+    with torch.device("meta"):
+        return _module(ConditioningEncoder(NUM_MELS, gpt.width, num_attn_heads=gpt.num_heads))
+
+
+def build_perceiver(gpt: GptConfig) -> nn.Module:
+    """[batch, frames, width] → [batch, 32, width]. Its weights are named `gpt.conditioning_perceiver.*`.
+
+    Constants from TTS.tts.layers.xtts.gpt.GPT.
+    """
+    with torch.device("meta"):
+        perceiver = PerceiverResampler(
+            dim=gpt.width,
+            depth=2,
+            dim_context=gpt.width,
+            num_latents=NUM_CONDITIONING_LATENTS,
+            dim_head=64,
+            heads=8,
+            ff_mult=4,
+            use_flash_attn=False,
+        )
+        return _module(perceiver)
+
+
+def build_speaker_encoder(vocoder: VocoderConfig) -> nn.Module:
+    """Samples [batch, n] at 16 kHz → [batch, 512]. Its weights are named `hifigan_decoder.speaker_encoder.*`."""
+    with torch.device("meta"):
+        encoder = ResNetSpeakerEncoder(
+            input_dim=SPEAKER_ENCODER_AUDIO["num_mels"],
+            proj_dim=vocoder.speaker_width,
+            log_input=True,
+            use_torch_spec=False,
+            audio_config=SPEAKER_ENCODER_AUDIO,
+        )
+    # torchaudio's filter bank looks at its own values, which meta tensors have not.
+    encoder.torch_spec = encoder.get_torch_mel_spectrogram_class(SPEAKER_ENCODER_AUDIO)
+    encoder.use_torch_spec = True
+    return _module(encoder)
+
+
+def build_vocoder(vocoder: VocoderConfig) -> nn.Module:
+    """Frames [batch, input_width, t] and a voice [batch, speaker_width, 1] → samples [batch, 1, t · hop_length].
+
+    Its weights are named `hifigan_decoder.waveform_decoder.*`; weight norm is still on.
+    """
+    with torch.device("meta"):
+        generator = HifiganGenerator(
+            vocoder.input_width,
+            1,
+            "1",
+            [list(dilations) for dilations in vocoder.resblock_dilations],
+            list(vocoder.resblock_kernel_sizes),
+            list(vocoder.upsample_kernel_sizes),
+            vocoder.initial_channels,
+            list(vocoder.upsample_rates),
+            inference_padding=0,
+            cond_channels=vocoder.speaker_width,
+            conv_pre_weight_norm=False,
+            conv_post_weight_norm=False,
+            conv_post_bias=False,
+            cond_in_each_up_layer=True,
+        )
+        return _module(generator)
+
+
+def fill(
+    module: nn.Module, tensors: Mapping[str, torch.Tensor], prefix: str, device: torch.device | str = "cpu"
+) -> nn.Module:
+    """Give `module` copies of the tensors whose names start with `prefix` (ending in a dot), ready for inference.
+
+    Copies, so that a memory-mapped checkpoint file can be let go of. A tensor missing or left over is our own mistake.
+    """
+    state = {
+        name.removeprefix(prefix): tensor.to(device, copy=True)
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
+    module.load_state_dict(state, strict=True, assign=True)
+    return module.requires_grad_(False).eval()
+
+
+def _module(built: Any) -> nn.Module:
+    assert isinstance(built, nn.Module)
+    return built
