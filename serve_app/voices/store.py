@@ -1,0 +1,167 @@
+"""Voices by the content of their recording: encoded once, kept in memory and on disk. Knows neither model nor HTTP.
+
+A voice's key is a hash of its decoded PCM, the model's fingerprint and the version of the trimming, so that no model
+gets another's latents. The directory may be shared: files appear whole, and two processes that encode the same voice
+write the same content. The disk is a convenience: what cannot be read is encoded again, what cannot be written is
+logged, and speech goes on.
+"""
+
+import asyncio
+import hashlib
+import json
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from serve_app.audio.pcm import Recording, Samples
+from serve_app.errors import RequestError
+from serve_app.voices.reference import ReferenceTrimmer
+from serve_app.voices.voice import VoiceFileError, VoiceLatents
+
+FORMAT_VERSION = "1"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StoredVoice:
+    """A voice ready to speak with."""
+
+    latents: VoiceLatents
+    speech_s: float  # seconds of speech it was encoded from
+    warnings: tuple[str, ...]
+    key: str
+    was_cached: bool  # False where this call waited for the encoding
+
+
+class VoiceStore:
+    """Used from one event loop; the work runs in threads. `encode(samples, sample_rate_hz)` runs once at a time."""
+
+    def __init__(
+        self,
+        directory: Path,
+        max_bytes: int,
+        fingerprint: str,
+        encode: Callable[[Samples, int], VoiceLatents],
+        trimmer: ReferenceTrimmer,
+    ) -> None:
+        self._directory = directory.expanduser()
+        self._max_bytes = max_bytes
+        self._fingerprint = fingerprint
+        self._encode = encode
+        self._trimmer = trimmer
+        self._voices: OrderedDict[str, StoredVoice] = OrderedDict()  # least recently used first
+        self._num_bytes = 0
+        self._pending: dict[str, asyncio.Task[StoredVoice]] = {}
+        self._encoding = asyncio.Semaphore(1)
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of latents kept in memory: `max_bytes` at most."""
+        return self._num_bytes
+
+    async def get(self, recording: Recording, *, field: str = "reference") -> StoredVoice:
+        """The voice of a recording, from memory, from disk, or encoded now, once for all who wait for it.
+
+        Raises RequestError (ReferenceTooShort) naming `field`, and what `encode` raises. No failure is remembered.
+        Cancelling one caller leaves the others waiting and the encoding going on.
+        """
+        key = await asyncio.to_thread(self.key_of, recording)
+        voice = self._voices.get(key)
+        if voice is not None:
+            self._voices.move_to_end(key)
+            return voice
+        try:
+            return await asyncio.shield(self._pending.get(key) or self._start(key, recording))
+        except RequestError as error:
+            raise type(error)(error.message, field=field) from error
+
+    def key_of(self, recording: Recording) -> str:
+        """SHA-256 in hexadecimal over the samples, their rate, the model's fingerprint and the trimming's version."""
+        digest = hashlib.sha256()
+        for part in (FORMAT_VERSION, self._fingerprint, self._trimmer.version, str(recording.sample_rate_hz)):
+            digest.update(f"{len(part)}:{part};".encode())
+        digest.update(np.ascontiguousarray(recording.samples, dtype="<f4").data)
+        return digest.hexdigest()
+
+    def _start(self, key: str, recording: Recording) -> asyncio.Task[StoredVoice]:
+        task = asyncio.create_task(self._load_or_encode(key, recording), name=f"voice {key[:12]}")
+        self._pending[key] = task
+        task.add_done_callback(lambda done: self._finish(key, done))
+        return task
+
+    def _finish(self, key: str, task: asyncio.Task[StoredVoice]) -> None:
+        del self._pending[key]
+        # Asking for the exception marks it as seen: where every waiter has left, it is nobody's.
+        if not task.cancelled() and task.exception() is None:
+            self._keep(replace(task.result(), was_cached=True))
+
+    def _keep(self, voice: StoredVoice) -> None:
+        if voice.latents.num_bytes > self._max_bytes:
+            return
+        self._voices[voice.key] = voice
+        self._num_bytes += voice.latents.num_bytes
+        while self._num_bytes > self._max_bytes:
+            _, oldest = self._voices.popitem(last=False)
+            self._num_bytes -= oldest.latents.num_bytes
+
+    async def _load_or_encode(self, key: str, recording: Recording) -> StoredVoice:
+        voice = await asyncio.to_thread(self._read, key)
+        if voice is not None:
+            return voice
+        async with self._encoding:  # one at a time: a burst of new voices must not take all threads and memory
+            return await asyncio.to_thread(self._encode_and_write, key, recording)
+
+    def _encode_and_write(self, key: str, recording: Recording) -> StoredVoice:
+        reference = self._trimmer.prepare(recording, field="reference")
+        latents = self._encode(reference.samples, reference.sample_rate_hz)
+        voice = StoredVoice(latents, reference.speech_s, reference.warnings, key, was_cached=False)
+        self._write(voice)
+        return voice
+
+    def _path(self, key: str) -> Path:
+        return self._directory / f"{key}.safetensors"
+
+    def _read(self, key: str) -> StoredVoice | None:
+        path = self._path(key)
+        try:
+            latents, metadata = VoiceLatents.load(path)
+            if metadata.get("key") != key or metadata.get("format_version") != FORMAT_VERSION:
+                raise VoiceFileError(f"{path.name} is another voice's file or of another version")
+            speech_s, warnings = _parse(metadata)
+        except FileNotFoundError:
+            return None
+        except (VoiceFileError, OSError) as error:
+            logger.warning("the voice file %s cannot be used and is made anew: %s", path, error)
+            return None
+        return StoredVoice(latents, speech_s, warnings, key, was_cached=True)
+
+    def _write(self, voice: StoredVoice) -> None:
+        metadata = {
+            "key": voice.key,
+            "format_version": FORMAT_VERSION,
+            "fingerprint": self._fingerprint,
+            "speech_s": repr(voice.speech_s),
+            "warnings": json.dumps(voice.warnings),
+        }
+        path = self._path(voice.key)
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            voice.latents.save(path, metadata)
+        except OSError as error:
+            logger.warning("the voice file %s cannot be written, so a restart encodes the voice again: %s", path, error)
+
+
+def _parse(metadata: dict[str, str]) -> tuple[float, tuple[str, ...]]:
+    try:
+        warnings = json.loads(metadata["warnings"])
+        speech_s = float(metadata["speech_s"])
+    except (KeyError, ValueError) as error:
+        raise VoiceFileError(f"the metadata cannot be read: {error!r}") from error
+    if not isinstance(warnings, list) or not all(isinstance(warning, str) for warning in warnings):
+        raise VoiceFileError("the metadata's warnings are not a list of texts")
+    return speech_s, tuple(warnings)
