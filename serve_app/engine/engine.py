@@ -1,0 +1,292 @@
+"""Continuous batching: sentences in, audio out, on a thread of its own. Knows tokens and latents, not text or HTTP.
+
+The loop is schedule → run → commit. Callers live on an event loop; between the two stand an inbox (a deque under a
+condition) and one asyncio queue per sequence.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from serve_app.engine.config import EngineConfig
+from serve_app.engine.model_runner import ModelRunner, StepCodes
+from serve_app.engine.renderer import AudioStream, Renderer
+from serve_app.engine.scheduler import Scheduler, Step
+from serve_app.engine.sequence import (
+    EngineStats,
+    FinishReason,
+    Prompt,
+    Sequence,
+    SequenceOutput,
+    Status,
+)
+from serve_app.errors import CeilingReached, EngineFailed, Overloaded, ServiceError, SynthesisFailed, Unavailable
+from serve_app.model.config import GptConfig
+
+logger = logging.getLogger(__name__)
+
+STOP_JOIN_S = 10.0
+SHORTEN = "shorten the sentence, or try another seed"
+
+
+@dataclass(eq=False)
+class Job:
+    """A sequence, its audio and the one who waits for it."""
+
+    sequence: Sequence
+    stream: AudioStream
+    loop: asyncio.AbstractEventLoop
+    outputs: "asyncio.Queue[SequenceOutput | ServiceError]"
+    codes: tuple[int, ...] = ()
+
+    def put(self, item: SequenceOutput | ServiceError) -> None:
+        """From the engine thread. A closed event loop has nobody waiting, and may close while we look."""
+        try:
+            self.loop.call_soon_threadsafe(self.outputs.put_nowait, item)
+        except RuntimeError:
+            if not self.loop.is_closed():
+                raise
+
+
+class Engine:
+    """Every sequence ends exactly once: finished, failed or aborted. If the loop dies, every waiter gets the error."""
+
+    def __init__(self, runner: ModelRunner, renderer: Renderer, gpt: GptConfig, config: EngineConfig) -> None:
+        self._runner, self._renderer, self._gpt, self._config = runner, renderer, gpt, config
+        self._scheduler = Scheduler(config)
+        self._jobs: dict[int, Job] = {}  # alive, owned by the engine thread
+        self._condition = threading.Condition()
+        self._inbox: deque[Job] = deque()  # under the condition, like the next four
+        self._aborts: deque[Job] = deque()
+        self._num_alive = 0
+        self._num_added = 0
+        self._is_closing = False
+        self._failure: ServiceError | None = None
+        self._stats = EngineStats()
+        self._last_step_s = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._thread.start()
+
+    @property
+    def stats(self) -> EngineStats:
+        return self._stats
+
+    @property
+    def num_alive(self) -> int:
+        """Sequences accepted and not over."""
+        return self._num_alive
+
+    def check_health(self, max_step_s: float = 60.0) -> None:
+        """Raises `EngineFailed` when the loop is dead, or alive and stuck in a step for longer than `max_step_s`."""
+        if self._failure is not None:
+            raise self._failure
+        if not self._thread.is_alive():
+            raise EngineFailed("the engine is stopped: restart the replica")
+        if self._num_alive and time.monotonic() - self._last_step_s > max_step_s:
+            raise EngineFailed(f"the engine has been in one step for over {max_step_s:.0f} s: restart the replica")
+
+    async def generate(self, prompt: Prompt) -> AsyncGenerator[SequenceOutput]:
+        """Audio of one sentence as its schedule asks; the last output carries the finish reason and the codes.
+
+        Raises `Overloaded` at once when the queue is full, `Unavailable` when the engine is closing, `SynthesisFailed`
+        for this sequence alone, `EngineFailed` when the loop died. Closing the iterator aborts the sequence.
+        """
+        job = self._submit(prompt)
+        try:
+            while True:
+                item = await job.outputs.get()
+                if isinstance(item, ServiceError):
+                    raise item
+                yield item
+                if item.finish_reason is not None:
+                    return
+        finally:
+            self._abort(job)
+
+    async def drain(self) -> None:
+        """Takes no more work and returns when what runs is over."""
+        with self._condition:
+            self._is_closing = True
+        while self._num_alive and self._thread.is_alive():  # noqa: ASYNC110  the thread has no loop to wake ours
+            await asyncio.sleep(0.02)
+
+    def close(self) -> None:
+        """Stops the thread; whoever still waits gets `Unavailable`."""
+        with self._condition:
+            self._is_closing = True
+            if self._failure is None:
+                self._failure = Unavailable("the engine is stopped: send the request again", retry_after_s=1.0)
+            self._condition.notify()
+        self._thread.join(STOP_JOIN_S)
+
+    # -- on the caller's side ------------------------------------------------------------------------------------------
+
+    def _submit(self, prompt: Prompt) -> Job:
+        tokens = len(prompt.text_tokens)
+        assert tokens <= self._gpt.max_sentence_tokens, f"{tokens} tokens: the text room splits below the limit"
+        assert (prompt.sampling.num_forced_codes or 1) <= self._gpt.max_codes
+        stream = self._renderer.open(prompt.voice.speaker_embedding, prompt.speed, prompt.chunk_codes)
+        with self._condition:
+            if self._failure is not None:
+                raise self._failure
+            if self._is_closing:
+                raise Unavailable("the engine is draining: send the request again", retry_after_s=1.0)
+            if self._num_alive >= self._config.max_slots + self._config.max_waiting:
+                raise Overloaded("the engine is full: try again in a moment", retry_after_s=1.0)
+            if self._num_alive == 0:
+                self._last_step_s = time.monotonic()  # the thread has slept, and is not stuck
+            self._num_alive += 1
+            self._num_added += 1
+            sequence = Sequence(self._num_added, prompt, arrival_s=time.monotonic())
+            job = Job(sequence, stream, asyncio.get_running_loop(), asyncio.Queue())
+            self._inbox.append(job)
+            self._condition.notify()
+        return job
+
+    def _abort(self, job: Job) -> None:
+        """Also called for sequences that ended by themselves, where it does nothing."""
+        with self._condition:
+            if not job.sequence.status.is_over:
+                self._aborts.append(job)
+                self._condition.notify()
+
+    # -- on the engine thread ------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while self._take_commands():
+                self._step()
+        except Exception as error:
+            logger.exception("the engine loop died")
+            self._failure = EngineFailed(f"the engine died ({type(error).__name__}: {error}): restart the replica")
+        self._fail_everyone()
+
+    def _take_commands(self) -> bool:
+        """Waits for work; takes newcomers and aborts. False when the engine is closed."""
+        with self._condition:
+            while not (self._jobs or self._inbox or self._aborts or self._failure):
+                self._condition.wait()
+            self._last_step_s = time.monotonic()
+            newcomers, aborts = list(self._inbox), list(self._aborts)
+            self._inbox.clear()
+            self._aborts.clear()
+        for job in newcomers:
+            self._jobs[job.sequence.sequence_id] = job
+            self._scheduler.add(job.sequence)
+        for job in aborts:
+            self._scheduler.abort(job.sequence)
+            self._forget(job)
+        return self._failure is None
+
+    def _step(self) -> None:
+        step = self._scheduler.schedule()
+        started_s = time.monotonic()
+        prefilled = self._runner.prefill(step.prefill) if step.prefill else None
+        middle_s = time.monotonic()
+        decoded = self._runner.decode(step.decode) if step.decode else None
+        decoded_s = time.monotonic()
+        if prefilled is not None:
+            for sequence in step.prefill:
+                sequence.started_s = started_s
+            self._commit(step.prefill, prefilled)
+        if decoded is not None:
+            self._commit(step.decode, decoded)
+        render_start_s = time.monotonic()
+        num_samples = self._render()
+        self._count(step, (prefilled, decoded), num_samples)
+        self._stats = replace(
+            self._stats,
+            prefill_s=self._stats.prefill_s + middle_s - started_s,
+            decode_s=self._stats.decode_s + decoded_s - middle_s,
+            render_s=self._stats.render_s + time.monotonic() - render_start_s,
+        )
+
+    def _commit(self, sequences: tuple[Sequence, ...], result: StepCodes) -> None:
+        stop = self._gpt.stop_audio_token
+        for sequence, code, is_finite in zip(sequences, result.codes, result.is_finite, strict=True):
+            job = self._jobs[sequence.sequence_id]
+            if not is_finite:
+                self._fail(job, SynthesisFailed("the model gave values that are not numbers: try another seed"))
+                continue
+            sequence.num_codes += 1
+            if code == stop:
+                self._finish_decoding(job, FinishReason.STOP)
+            elif sequence.num_codes == sequence.prompt.sampling.num_forced_codes:
+                self._finish_decoding(job, FinishReason.LENGTH)
+            elif sequence.num_codes == self._gpt.max_codes:
+                self._fail(job, CeilingReached(f"no end within the model's {self._gpt.max_codes} codes: {SHORTEN}"))
+            elif job.stream.is_chunk_due(sequence.num_codes):
+                job.stream.grow(self._runner.latents(sequence))
+
+    def _finish_decoding(self, job: Job, reason: FinishReason) -> None:
+        sequence = job.sequence
+        sequence.finish_reason = reason
+        job.codes = self._runner.codes(sequence)
+        job.stream.complete(self._runner.latents(sequence).clone())
+        self._scheduler.finish_decoding(sequence)
+
+    def _render(self) -> int:
+        """Makes what audio is due, up to a bound, and hands it over. Returns the samples made."""
+        by_stream = {id(job.stream): job for job in self._jobs.values()}
+        num_samples = 0
+        for stream, samples in self._renderer.render(job.stream for job in self._jobs.values()):
+            num_samples += len(samples)
+            self._hand_over(by_stream[id(stream)], samples)
+        return num_samples
+
+    def _hand_over(self, job: Job, samples: npt.NDArray[np.float32]) -> None:
+        sequence, stream = job.sequence, job.stream
+        if not np.isfinite(samples).all():
+            self._fail(job, SynthesisFailed("the vocoder gave values that are not numbers: try another seed"))
+            return
+        if stream.first_out_s is None:
+            stream.first_out_s = time.monotonic()
+        queue_s = sequence.started_s - sequence.arrival_s
+        if not stream.is_drained:
+            job.put(SequenceOutput(samples, sequence.num_codes, queue_s=queue_s))
+            return
+        self._scheduler.finish(sequence)
+        self._forget(job)
+        job.put(SequenceOutput(samples, sequence.num_codes, sequence.finish_reason, queue_s, job.codes))
+
+    def _fail(self, job: Job, error: ServiceError) -> None:
+        self._scheduler.fail(job.sequence)
+        self._forget(job)
+        job.put(error)
+
+    def _forget(self, job: Job) -> None:
+        if self._jobs.pop(job.sequence.sequence_id, None) is not None:
+            with self._condition:
+                self._num_alive -= 1
+
+    def _fail_everyone(self) -> None:
+        failure = self._failure or EngineFailed("the engine stopped: restart the replica")
+        with self._condition:
+            self._failure = failure
+            jobs = [*self._jobs.values(), *self._inbox]
+            self._inbox.clear()
+            self._jobs.clear()
+            self._num_alive = 0
+        for job in jobs:
+            if not job.sequence.status.is_over:
+                job.sequence.status = Status.FAILED
+                job.put(failure)
+
+    def _count(self, step: Step, results: tuple[StepCodes | None, ...], num_samples: int) -> None:
+        stats = self._stats
+        self._stats = replace(
+            stats,
+            num_steps=stats.num_steps + bool(step),
+            num_prefills=stats.num_prefills + len(step.prefill),
+            num_decode_rows=stats.num_decode_rows + len(step.decode),
+            num_codes=stats.num_codes + len(step.prefill) + len(step.decode),
+            num_near_ties=stats.num_near_ties + sum(result.num_near_ties for result in results if result),
+            num_samples=stats.num_samples + num_samples,
+        )

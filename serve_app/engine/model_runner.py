@@ -1,0 +1,119 @@
+"""Runs a step's tensors: prefix rows in, codes and latents out. Knows slots and the model, not queues or waiters."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from serve_app.engine.config import EngineConfig
+from serve_app.engine.kv_cache import KvCache
+from serve_app.engine.sampler import SamplingRows, sample
+from serve_app.engine.scheduler import prefix_rows
+from serve_app.engine.sequence import Sequence
+from serve_app.model.gpt import Gpt
+
+DETERMINISTIC_PREFILL_ROWS = 64  # in deterministic mode a prefix runs alone, padded to a multiple of this
+PLACEHOLDER_ID = 1  # coqui fills the prefix with this id before `generate`, so the penalty always sees it
+
+
+@dataclass(frozen=True)
+class StepCodes:
+    """What one pass chose, an entry a row: the one read of the device in a step."""
+
+    codes: list[int]
+    is_finite: list[bool]
+    num_near_ties: int
+
+
+class ModelRunner:
+    """State of every slot on the device: cache, last code, latents so far, ids seen."""
+
+    def __init__(self, gpt: Gpt, config: EngineConfig, *, device: torch.device, cache_dtype: torch.dtype) -> None:
+        self._gpt, self._config, self._device = gpt, config, device
+        shape, slots = gpt.config, config.max_slots
+        self._cache = KvCache(shape, slots, device=device, dtype=cache_dtype)
+        self._last_code = torch.zeros(slots, dtype=torch.int64, device=device)
+        self._seen = torch.zeros(slots, shape.num_audio_tokens, dtype=torch.bool, device=device)
+        self._latents = torch.empty(slots, shape.max_codes, shape.width, device=device)
+        self._codes = torch.empty(slots, shape.max_codes, dtype=torch.int64, device=device)
+        self._rows: tuple[tuple[int, ...], SamplingRows] | None = None
+
+    @torch.inference_mode()
+    def prefill(self, sequences: tuple[Sequence, ...]) -> StepCodes:
+        """Reads each sequence's prefix into its slot and chooses its first code."""
+        if self._config.is_deterministic and len(sequences) > 1:
+            parts = [self.prefill((sequence,)) for sequence in sequences]
+            return StepCodes(
+                [code for part in parts for code in part.codes],
+                [flag for part in parts for flag in part.is_finite],
+                sum(part.num_near_ties for part in parts),
+            )
+        slots = [_slot(sequence) for sequence in sequences]
+        lengths = [prefix_rows(sequence) for sequence in sequences]
+        x = torch.cat([self._embed(sequence) for sequence in sequences])
+        if self._config.is_deterministic:
+            x = functional.pad(x, (0, 0, 0, -x.shape[0] % DETERMINISTIC_PREFILL_ROWS))
+        self._seen[slots] = False
+        self._seen[slots, PLACEHOLDER_ID] = True
+        self._seen[slots, self._gpt.config.start_audio_token] = True
+        hidden = self._gpt.hidden(x, self._cache.prefill(slots, lengths))
+        last = torch.tensor(lengths, device=self._device).cumsum(0) - 1
+        return self._choose(sequences, slots, hidden[last])
+
+    @torch.inference_mode()
+    def decode(self, sequences: tuple[Sequence, ...]) -> StepCodes:
+        """Takes each sequence on by one code."""
+        slots = [_slot(sequence) for sequence in sequences]
+        positions = torch.tensor([sequence.num_codes for sequence in sequences], device=self._device)
+        x = self._gpt.embed_codes(self._last_code[slots], positions)  # [rows, width]
+        cached = [prefix_rows(sequence) + sequence.num_codes - 1 for sequence in sequences]
+        hidden = self._gpt.hidden(self._pad(x), self._cache.decode(slots, cached))
+        return self._choose(sequences, slots, hidden[: len(slots)])
+
+    def latents(self, sequence: Sequence) -> Tensor:
+        """The latents so far, [num codes, width] float32; a view that is good until the slot changes hands."""
+        return self._latents[_slot(sequence), : sequence.num_codes]
+
+    def codes(self, sequence: Sequence) -> tuple[int, ...]:
+        return tuple(self._codes[_slot(sequence), : sequence.num_codes].tolist())
+
+    def _embed(self, sequence: Sequence) -> Tensor:
+        prompt = sequence.prompt
+        tokens = torch.tensor(prompt.text_tokens, device=self._device)
+        return self._gpt.embed_prefix(prompt.voice.cond_latents.to(self._device), tokens)
+
+    def _pad(self, x: Tensor) -> Tensor:
+        if not self._config.is_deterministic:
+            return x
+        return functional.pad(x, (0, 0, 0, self._config.max_slots - x.shape[0]))
+
+    def _choose(self, sequences: tuple[Sequence, ...], slots: list[int], hidden: Tensor) -> StepCodes:
+        """Latents, scores and the next code of each row; `hidden` [rows, width]."""
+        rows = len(slots)
+        latents = self._gpt.latents(hidden)
+        logits = self._gpt.logits(self._pad(latents))[:rows]
+        index = torch.tensor(slots, device=self._device)
+        position = torch.tensor([sequence.num_codes for sequence in sequences], device=self._device)
+        params = self._sampling_rows(sequences)
+        codes, is_near_tie = sample(logits, self._seen[index], position, params, self._gpt.config.stop_audio_token)
+        self._latents[index, position] = latents
+        self._codes[index, position] = codes
+        self._last_code[index] = codes
+        self._seen[index, codes] = True
+        is_finite = torch.isfinite(logits).all(dim=-1)
+        chosen, finite, ties = torch.stack([codes, is_finite.long(), is_near_tie.long()]).tolist()
+        return StepCodes(chosen, [bool(flag) for flag in finite], sum(ties))
+
+    def _sampling_rows(self, sequences: tuple[Sequence, ...]) -> SamplingRows:
+        """The rows' parameters, kept while the same sequences run."""
+        key = tuple(sequence.sequence_id for sequence in sequences)
+        if self._rows is None or self._rows[0] != key:
+            params = [sequence.prompt.sampling for sequence in sequences]
+            self._rows = key, SamplingRows.of(params, self._gpt.config.num_audio_tokens, self._device)
+        return self._rows[1]
+
+
+def _slot(sequence: Sequence) -> int:
+    assert sequence.slot is not None
+    return sequence.slot

@@ -1,0 +1,170 @@
+"""Latents to audio, in windows of frames batched over sequences. Knows the vocoder and frames, not slots or queues.
+
+A window is cut from frames on whole-sequence coordinates and carries the vocoder's receptive field either side, so
+its samples are those of the whole and a stream needs no crossfade. A window never reaches past a true end: it is
+shifted inward instead, because zeros in place of an end change its samples.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from serve_app.engine.config import EngineConfig
+from serve_app.model.frames import FrameGrid
+from serve_app.model.vocoder import Vocoder
+
+# A window of a width not met before costs oneDNN 0.1 s of compiling (measured), and windows of one width make a batch.
+WIDTH_STEP = 16
+
+
+@dataclass(frozen=True)
+class Window:
+    """Frames `start` … `stop` go in; samples of frames `first` … `last` come out."""
+
+    stream: "AudioStream"
+    start: int
+    stop: int
+    first: int
+    last: int
+
+    @property
+    def num_frames(self) -> int:
+        return self.stop - self.start
+
+
+class AudioStream:
+    """The audio of one sequence: how much is out, how much may come now."""
+
+    def __init__(self, vocoder: Vocoder, speaker: Tensor, speed: float, chunk_codes: tuple[int, ...]) -> None:
+        self.speaker = speaker  # [speaker width]
+        self.grid = FrameGrid(vocoder.config, speed)
+        self.latents: Tensor | None = None  # [num codes, width]
+        self.num_out = 0  # frames handed over
+        self.first_out_s: float | None = None
+        self.is_complete = False  # all latents are there
+        self.is_due = False  # a window can be made and is wanted
+        self._context = vocoder.context_frames
+        self._chunk_codes = chunk_codes
+        self._chunk_index = 0
+        self._next_codes = chunk_codes[0] if chunk_codes else 0
+
+    @property
+    def is_drained(self) -> bool:
+        return self.is_complete and not self.is_due
+
+    def complete(self, latents: Tensor) -> None:
+        """No more latents will come."""
+        self.latents, self.is_complete, self.is_due = latents, True, True
+
+    def is_chunk_due(self, num_codes: int) -> bool:
+        """Whether the stream's schedule wants audio at this number of codes."""
+        return bool(self._chunk_codes) and num_codes >= self._next_codes
+
+    def grow(self, latents: Tensor) -> None:
+        """Latents so far, at a point where a chunk is due."""
+        self.latents = latents
+        self._chunk_index = min(self._chunk_index + 1, len(self._chunk_codes) - 1)
+        self._next_codes = latents.shape[0] + self._chunk_codes[self._chunk_index]
+        self.is_due = self._num_ready - self.num_out > 0
+
+    @property
+    def _num_ready(self) -> int:
+        """Frames whose samples are final."""
+        assert self.latents is not None
+        num_latents = self.latents.shape[0]
+        if self.is_complete:
+            return self.grid.num_frames(num_latents)
+        return self.grid.num_settled(num_latents) - self._context
+
+    def next_window(self, max_frames: int) -> Window:
+        """The earliest frames due, with context, `max_frames` in all at most.
+
+        Widths are multiples of `WIDTH_STEP` wherever there is room: by more context to the left, which does no harm;
+        at a sequence's start by leaving a rest to the next window.
+        """
+        assert self.is_due
+        ready, context, first = self._num_ready, self._context, self.num_out
+        end = ready if self.is_complete else ready + context
+        start = max(0, first - context)
+        stop = min(end, start + max_frames)
+        width = -(-(stop - start) // WIDTH_STEP) * WIDTH_STEP
+        if width <= stop:
+            start = stop - width
+        elif (shorter := stop - stop % WIDTH_STEP) - context - first >= WIDTH_STEP:
+            stop = shorter
+        return Window(self, start, stop, first, ready if stop == end else stop - context)
+
+    def hand_over(self, window: Window) -> None:
+        """The window's samples have left."""
+        self.num_out = window.last
+        num_left = self._num_ready - self.num_out
+        self.is_due = num_left > 0 if self.is_complete else num_left >= WIDTH_STEP
+
+
+class Renderer:
+    """Turns due frames into samples, a bounded number of frames a call."""
+
+    def __init__(self, vocoder: Vocoder, config: EngineConfig, device: torch.device) -> None:
+        self._vocoder, self._config, self._device = vocoder, config, device
+
+    def open(self, speaker: Tensor, speed: float, chunk_codes: tuple[int, ...]) -> AudioStream:
+        return AudioStream(self._vocoder, speaker.to(self._device), speed, chunk_codes)
+
+    @torch.inference_mode()
+    def warm_up(self) -> None:
+        """Makes a window of every usual width, so that no listener waits for its first."""
+        config = self._vocoder.config
+        speaker = torch.zeros(1, config.speaker_width, device=self._device)
+        for width in range(WIDTH_STEP, self._config.max_window_frames + 1, WIDTH_STEP):
+            self._vocoder(torch.zeros(1, config.input_width, width, device=self._device), speaker)
+
+    @torch.inference_mode()
+    def render(self, streams: Iterable[AudioStream]) -> list[tuple[AudioStream, npt.NDArray[np.float32]]]:
+        """Samples [n] of the most urgent windows: streams not heard yet first, then those nearest to running dry."""
+        due = sorted((stream for stream in streams if stream.is_due), key=self._playback_end_s)
+        windows: list[Window] = []
+        budget = self._config.max_render_frames
+        for stream in due:
+            window = stream.next_window(self._config.max_window_frames)
+            if windows and window.num_frames > budget:
+                break
+            budget -= window.num_frames
+            windows.append(window)
+        return self._vocode(windows)
+
+    def _playback_end_s(self, stream: AudioStream) -> float:
+        if stream.first_out_s is None:
+            return 0.0
+        config = self._vocoder.config
+        return stream.first_out_s + stream.num_out * config.hop_length / config.output_sample_rate_hz
+
+    def _vocode(self, windows: list[Window]) -> list[tuple[AudioStream, npt.NDArray[np.float32]]]:
+        hop = self._vocoder.samples_per_frame
+        out = []
+        for group in self._batches(windows):
+            frames = torch.stack([_frames(window) for window in group]).transpose(1, 2)  # [batch, width, frames]
+            speakers = torch.stack([window.stream.speaker for window in group])
+            samples = self._vocoder(frames, speakers).cpu().numpy()
+            for row, window in zip(samples, group, strict=True):
+                window.stream.hand_over(window)
+                cut = row[(window.first - window.start) * hop : (window.last - window.start) * hop]
+                out.append((window.stream, cut))
+        return out
+
+    def _batches(self, windows: list[Window]) -> list[list[Window]]:
+        """Windows of one width together, `max_window_batch` at most."""
+        by_width: dict[int, list[Window]] = {}
+        for window in windows:
+            by_width.setdefault(window.num_frames, []).append(window)
+        size = self._config.max_window_batch
+        return [group[at : at + size] for group in by_width.values() for at in range(0, len(group), size)]
+
+
+def _frames(window: Window) -> Tensor:
+    latents = window.stream.latents
+    assert latents is not None
+    return window.stream.grid.frames(latents, window.start, window.stop)

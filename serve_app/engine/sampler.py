@@ -1,0 +1,106 @@
+"""Choosing the next code, as the reference does: penalty, temperature, top-k, top-p, then one draw per row.
+
+The draw adds Gumbel noise to the candidates' scores and takes the best, which samples from their softmax exactly. The
+noise of a candidate is a hash of (seed, position, id) alone, so a sequence's codes do not depend on its batch.
+Filters follow transformers' RepetitionPenalty-, TopK- and TopPLogitsWarper (transformers 5, generation/logits_process).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from serve_app.engine.sequence import SamplingParams
+
+NEAR_TIE = 1e-4  # two best candidates closer than this: a last bit elsewhere may turn the choice
+
+
+@dataclass(frozen=True)
+class SamplingRows:
+    """Parameters of the rows of a step, one entry a row."""
+
+    temperature: Tensor  # [rows] float32
+    top_k: Tensor  # [rows] int64, the vocabulary's size where there is no limit
+    top_p: Tensor  # [rows] float32
+    penalty: Tensor  # [rows] float32
+    seed: Tensor  # [rows] int64
+    is_greedy: Tensor  # [rows] bool
+    is_forced: Tensor  # [rows] bool: stop is never chosen
+    max_top_k: int
+
+    @staticmethod
+    def of(params: list[SamplingParams], vocabulary: int, device: torch.device) -> "SamplingRows":
+        def column(values: list[float] | list[int] | list[bool], dtype: torch.dtype) -> Tensor:
+            return torch.tensor(values, dtype=dtype, device=device)
+
+        top_k = [min(p.top_k or vocabulary, vocabulary) for p in params]
+        return SamplingRows(
+            temperature=column([p.temperature for p in params], torch.float32),
+            top_k=column(top_k, torch.int64),
+            top_p=column([p.top_p for p in params], torch.float32),
+            penalty=column([p.repetition_penalty for p in params], torch.float32),
+            seed=column([p.seed & 0x7FFFFFFFFFFFFFFF for p in params], torch.int64),
+            is_greedy=column([p.is_greedy for p in params], torch.bool),
+            is_forced=column([p.num_forced_codes is not None for p in params], torch.bool),
+            max_top_k=max(top_k),
+        )
+
+
+def _shift(x: Tensor, bits: int) -> Tensor:
+    """Logical right shift of int64."""
+    return (x >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def _mix(x: Tensor) -> Tensor:
+    """A bijective scrambling of int64: the finaliser of SplitMix64 (Steele, Lea, Flood 2014)."""
+    x = (x ^ _shift(x, 30)) * -0x40A7B892E31B1A47  # 0xBF58476D1CE4E5B9 as a signed number
+    x = (x ^ _shift(x, 27)) * -0x6B2FB644ECCEEE15  # 0x94D049BB133111EB
+    return x ^ _shift(x, 31)
+
+
+def gumbel_noise(seed: Tensor, position: Tensor, ids: Tensor) -> Tensor:
+    """Noise of candidates: seeds [rows], positions [rows], ids [rows, n] → [rows, n] float32."""
+    stream = _mix(_mix(seed) + position)  # [rows]
+    bits = _shift(_mix(stream[:, None] + ids), 41)  # 23 bits: bits + ½ is exact in float32
+    uniform = (bits.float() + 0.5) / 8_388_608.0
+    return -torch.log(-torch.log(uniform))
+
+
+def penalize(logits: Tensor, seen: Tensor, penalty: Tensor) -> Tensor:
+    """Scores of ids seen are divided by the penalty where positive and multiplied where negative."""
+    penalty = penalty[:, None]
+    return torch.where(seen, torch.where(logits < 0, logits * penalty, logits / penalty), logits)
+
+
+def _best(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The best scores [rows, count], descending, and their ids. Equal ones, which 16 bits make often, rank by their id:
+    `topk` alone would order them by `count`, and so by who shares the batch.
+    """
+    bits = scores.view(torch.int32).long()
+    ascending = torch.where(bits < 0, -(bits & 0x7FFFFFFF), bits)
+    num_ids = scores.shape[-1]
+    keys = ascending * num_ids - torch.arange(num_ids, device=scores.device)
+    ids = keys.topk(count, dim=-1).indices
+    return scores.gather(1, ids), ids
+
+
+def sample(logits: Tensor, seen: Tensor, position: Tensor, rows: SamplingRows, stop: int) -> tuple[Tensor, Tensor]:
+    """The next codes [rows] int64 and whether each was a near-tie [rows] bool.
+
+    `logits` [rows, ids] float32; `seen` [rows, ids] bool: ids the penalty applies to; `position` [rows] int64: how many
+    codes the sequence has.
+    """
+    scores = penalize(logits, seen, rows.penalty)
+    scores[:, stop] = scores[:, stop].masked_fill(rows.is_forced, float("-inf"))
+    top, ids = _best(scores, max(rows.max_top_k, 2))
+    scaled = top / rows.temperature[:, None]
+    rank = torch.arange(top.shape[1], device=top.device)
+    scaled = scaled.masked_fill(rank >= rows.top_k[:, None], float("-inf"))
+    probabilities = torch.softmax(scaled, dim=-1)
+    before = probabilities.cumsum(dim=-1) - probabilities  # mass of the better candidates
+    is_out = (before >= rows.top_p[:, None]) & (rank > 0)
+    noisy = scaled.masked_fill(is_out, float("-inf")) + gumbel_noise(rows.seed, position, ids)
+    final = torch.where(rows.is_greedy[:, None], top, noisy)
+    best_two = final.topk(2, dim=-1).values
+    codes = ids.gather(1, final.argmax(dim=-1, keepdim=True)).squeeze(1)  # the first of equal ones
+    return codes, (best_two[:, 0] - best_two[:, 1]) < NEAR_TIE
