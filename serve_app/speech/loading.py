@@ -1,0 +1,145 @@
+"""From settings to a warm service: checkpoint, engine, voices. The only place that knows how the rooms fit together."""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from serve_app.audio.pcm import Samples
+from serve_app.engine.config import EngineConfig
+from serve_app.engine.engine import Engine
+from serve_app.engine.model_runner import ModelRunner
+from serve_app.engine.renderer import Renderer
+from serve_app.engine.sequence import STREAMING_CHUNKS, Prompt, SamplingParams
+from serve_app.model.checkpoint import Checkpoint, load_checkpoint
+from serve_app.model.conditioning import VoiceEncoder
+from serve_app.model.device import Compute, choose_compute
+from serve_app.model.gpt import Gpt
+from serve_app.model.linear import linear_maker
+from serve_app.model.tokenizer import Tokenizer
+from serve_app.model.vocoder import Vocoder
+from serve_app.settings import Settings
+from serve_app.speech.request import DEFAULT_VOICE
+from serve_app.speech.service import SpeechService
+from serve_app.voices.reference import ReferenceTrimmer
+from serve_app.voices.store import VoiceStore
+from serve_app.voices.voice import VoiceLatents
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[str], None]
+
+CPU_SLOTS, GPU_SLOTS = 16, 64
+ONEDNN_KERNELS = 8_192  # compiled ones kept; the default of 1,024 is less than all window widths and batch sizes need
+WARM_UP_CODES = 48  # past the first three chunks
+MADE_UP_VOICE = "this checkpoint brings no voices: the voice 'default' is a made-up one; send a reference recording"
+
+
+def load_service(settings: Settings, progress: Progress) -> SpeechService:
+    """See `SpeechService.load`."""
+    compute = choose_compute(settings.device, settings.dtype, settings.quantization)
+    if compute.device.type == "cpu":
+        use_cpu(settings.num_threads)
+    started_s = time.monotonic()
+    checkpoint = load_checkpoint(
+        settings.model, accept_cpml=settings.accept_cpml, cache_dir=settings.model_cache, progress=progress
+    )
+    for notice in checkpoint.notices:
+        logger.warning("%s: %s", settings.model, notice)
+    encoder = VoiceEncoder(checkpoint, compute.device)
+    voices, notices = _voices(checkpoint, encoder)
+    tokenizer = Tokenizer(checkpoint.tokenizer_file, checkpoint.config.languages)
+    progress(f"building the engine: {compute}")
+    engine = build_engine(checkpoint, compute, engine_config(settings, compute))
+    checkpoint.tensors.clear()  # each part has packed its own
+    progress("warming up")
+    with ThreadPoolExecutor(1) as apart:  # a Ray replica is built on a thread whose event loop runs already
+        apart.submit(asyncio.run, warm_up(engine, voices[DEFAULT_VOICE])).result()
+    store = VoiceStore(
+        settings.voice_dir,
+        settings.voice_cache_bytes,
+        checkpoint.fingerprint,
+        lambda samples, _: encoder.encode(samples),
+        ReferenceTrimmer(checkpoint.config.conditioning.max_reference_s),
+    )
+    progress(f"{checkpoint.config.name} is ready after {time.monotonic() - started_s:.1f} s")
+    return SpeechService(
+        settings,
+        checkpoint.config,
+        tokenizer,
+        engine,
+        store,
+        voices,
+        device=compute.device.type,
+        notices=(*checkpoint.notices, *notices),
+    )
+
+
+def use_cpu(num_threads: int) -> None:
+    """Prepares this process to compute on `num_threads` cores, 0 for all."""
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(ONEDNN_KERNELS))
+    torch.set_num_threads(num_threads or os.cpu_count() or 1)
+
+
+def engine_config(settings: Settings, compute: Compute) -> EngineConfig:
+    """The engine's bounds for this device."""
+    is_cpu = compute.device.type == "cpu"
+    bounds = EngineConfig(
+        max_slots=settings.max_slots or (CPU_SLOTS if is_cpu else GPU_SLOTS),
+        max_waiting=settings.max_waiting,
+        is_deterministic=settings.deterministic,
+    )
+    if is_cpu:
+        return bounds
+    return replace(bounds, max_prefill_rows=2_048, max_render_frames=8_192, max_window_batch=32)
+
+
+def build_engine(checkpoint: Checkpoint, compute: Compute, config: EngineConfig) -> Engine:
+    """An engine with the checkpoint's GPT and vocoder, its thread running."""
+    shapes, device = checkpoint.config, compute.device
+    make_linear = linear_maker(device, compute.dtype, is_int8=compute.is_int8)
+    gpt = Gpt(shapes.gpt, checkpoint.tensors, device=device, dtype=compute.dtype, make_linear=make_linear)
+    vocoder = Vocoder(shapes.vocoder, checkpoint.tensors, device=device, dtype=compute.dtype)
+    renderer = Renderer(vocoder, config, device)
+    renderer.warm_up()
+    runner = ModelRunner(gpt, config, device=device, cache_dtype=compute.cache_dtype)
+    return Engine(runner, renderer, shapes.gpt, config)
+
+
+async def warm_up(engine: Engine, voice: VoiceLatents) -> None:
+    """Speaks once, alone and in company, so that no user pays for first-time set-up."""
+    for num_sequences in (1, 2):
+        sampling = SamplingParams(num_forced_codes=WARM_UP_CODES)
+        prompt = Prompt(tuple(range(2, 26)), voice, sampling, chunk_codes=STREAMING_CHUNKS)
+        await asyncio.gather(*(_exhaust(engine, prompt) for _ in range(num_sequences)))
+
+
+async def _exhaust(engine: Engine, prompt: Prompt) -> None:
+    async for _ in engine.generate(prompt):
+        pass
+
+
+def _voices(checkpoint: Checkpoint, encoder: VoiceEncoder) -> tuple[Mapping[str, VoiceLatents], tuple[str, ...]]:
+    """The checkpoint's own voices, and one named `default`: the first of them, or a made-up one."""
+    speakers = checkpoint.speakers
+    if DEFAULT_VOICE in speakers:
+        return speakers, ()
+    if speakers:
+        return {DEFAULT_VOICE: next(iter(speakers.values())), **speakers}, ()
+    return {DEFAULT_VOICE: encoder.encode(_made_up_reference())}, (MADE_UP_VOICE,)
+
+
+def _made_up_reference(sample_rate_hz: int = 22_050, duration_s: float = 6.0) -> Samples:
+    """Something voice-like to encode: a gliding buzz with a formant-like tilt, [n] float32."""
+    time_s = np.arange(int(sample_rate_hz * duration_s)) / sample_rate_hz
+    pitch_hz = 120.0 + 25.0 * np.sin(2.0 * np.pi * 0.7 * time_s)
+    phase = 2.0 * np.pi * np.cumsum(pitch_hz) / sample_rate_hz
+    buzz = sum(np.sin(k * phase) / k for k in range(1, 24))
+    syllables = 0.5 - 0.5 * np.cos(2.0 * np.pi * 4.0 * time_s)
+    return (0.1 * buzz * syllables).astype(np.float32)

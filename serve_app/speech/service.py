@@ -1,0 +1,287 @@
+"""Text in, ordered audio out: the service behind the seam. Knows text, voices and the engine; no HTTP, no Ray."""
+
+import asyncio
+import hashlib
+import logging
+import secrets
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from serve_app.audio.pcm import Samples
+from serve_app.engine.engine import Engine
+from serve_app.engine.sequence import STREAMING_CHUNKS, WHOLE, Prompt, SamplingParams, SequenceOutput
+from serve_app.errors import CeilingReached, Overloaded, ServiceError, SynthesisFailed, VoiceNotFound
+from serve_app.model.config import SAMPLE_RATE_HZ, ModelConfig
+from serve_app.model.tokenizer import Tokenizer
+from serve_app.settings import Settings
+from serve_app.speech.request import AudioChunk, ServiceStatus, SpeechRequest, SpeechSummary
+from serve_app.text.languages import expected_codes, resolve_language
+from serve_app.text.normalize import normalize
+from serve_app.text.sentences import split_in_half, split_sentences
+from serve_app.voices.store import VoiceStore
+from serve_app.voices.voice import VoiceLatents
+
+logger = logging.getLogger(__name__)
+
+LENGTH_MARGIN = 450 / 602  # of the codes a model can give a sentence: expected lengths are estimates
+MAX_SPLITS = 3  # times a sentence that reaches the model's end is halved before the request fails
+ADMISSION_RETRY_S = 0.05
+NO_SAMPLES: Samples = np.zeros(0, dtype=np.float32)
+
+
+@dataclass(eq=False)
+class SpokenSentence:
+    """One sentence on its way through the engine. `outputs` ends with None, or with the error it failed of."""
+
+    outputs: "asyncio.Queue[SequenceOutput | ServiceError | None]" = field(default_factory=asyncio.Queue)
+    is_heard: bool = False  # some of it has left the service, so it cannot be spoken anew
+
+    def take_back(self) -> None:
+        """Drops what nobody has heard."""
+        assert not self.is_heard
+        while not self.outputs.empty():
+            self.outputs.get_nowait()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A request after its text and voice stages: what each sentence needs."""
+
+    sentences: list[str]
+    language: str
+    voice: VoiceLatents
+    request: SpeechRequest
+    seed: int
+
+
+class SpeechService:
+    """The seam's real side (see `SpeechBackend`), in one process."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        config: ModelConfig,
+        tokenizer: Tokenizer,
+        engine: Engine,
+        store: VoiceStore,
+        voices: Mapping[str, VoiceLatents],
+        *,
+        device: str,
+        notices: tuple[str, ...] = (),
+    ) -> None:
+        self._settings, self._config, self._tokenizer = settings, config, tokenizer
+        self._engine, self._store, self._voices = engine, store, voices
+        self._device, self._notices = device, notices
+
+    @staticmethod
+    def load(settings: Settings, progress: Callable[[str], None]) -> "SpeechService":
+        """Loads the model and warms it up; blocks. Raises a `StartupError` that says what is wrong."""
+        from serve_app.speech.loading import load_service
+
+        return load_service(settings, progress)
+
+    @property
+    def engine(self) -> Engine:
+        return self._engine
+
+    async def status(self) -> ServiceStatus:
+        return ServiceStatus(
+            is_ready=self._is_healthy(),
+            model=self._config.name,
+            device=self._device,
+            languages=self._config.languages,
+            voices=tuple(self._voices),
+            sample_rate_hz=SAMPLE_RATE_HZ,
+            notices=self._notices,
+        )
+
+    def check_health(self) -> None:
+        """Raises a `ServiceError` when the engine cannot go on."""
+        self._engine.check_health()
+
+    async def drain(self) -> None:
+        """Takes no new sentence and waits for those that run."""
+        await self._engine.drain()
+
+    def close(self) -> None:
+        self._engine.close()
+
+    async def stream(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk]:
+        """See `SpeechBackend`. The last chunk is empty but for the summary."""
+        clock = Clock()
+        language = resolve_language(request.language, self._config.languages)
+        sentences, text_warnings = await asyncio.to_thread(self._split, request.text, language)
+        clock.mark("text")
+        voice, voice_warnings = await self._voice(request)
+        clock.mark("voice")
+        seed = secrets.randbits(31) if request.seed is None else request.seed
+        num_samples = num_codes = 0
+        async with aclosing(self._speak(Plan(sentences, language, voice, request, seed))) as outputs:
+            async for index, output in outputs:
+                if num_samples == 0:
+                    clock.timings_s |= {"queue": output.queue_s, "first_audio": clock.elapsed_s}
+                yield AudioChunk(output.samples, num_samples, index)
+                num_samples += len(output.samples)
+                num_codes += output.num_codes if output.finish_reason is not None else 0
+        clock.mark("synthesis")
+        warnings = (*text_warnings, *voice_warnings, *self._notices)
+        duration_s = num_samples / SAMPLE_RATE_HZ
+        summary = SpeechSummary(duration_s, num_codes, len(sentences), seed, clock.timings_s, warnings)
+        yield AudioChunk(NO_SAMPLES, num_samples, len(sentences) - 1, summary)
+
+    # -- text and voice ------------------------------------------------------------------------------------------------
+
+    def _split(self, text: str, language: str) -> tuple[list[str], tuple[str, ...]]:
+        """The sentences of a text and what its author should know. Raises `EmptyText`."""
+        normalized = normalize(text, language)
+        sentences = split_sentences(
+            normalized.text,
+            language,
+            count_tokens=lambda piece: self._tokenizer.count(piece, language),
+            expected_codes=lambda piece: self._expected_codes(piece, language),
+            max_tokens=self._config.gpt.max_sentence_tokens - 1,
+            max_codes=LENGTH_MARGIN * self._config.gpt.max_codes,
+        )
+        warnings = list(normalized.warnings)
+        unknown = self._tokenizer.unknown_characters(normalized.text, language)
+        if unknown:
+            warnings.append(f"the model's vocabulary has no symbol for: {' '.join(unknown)}")
+        return sentences, tuple(warnings)
+
+    def _expected_codes(self, sentence: str, language: str) -> float:
+        per_token = self._config.fixed_codes_per_token
+        if per_token is None:
+            return expected_codes(sentence, language)
+        return per_token * self._tokenizer.count(sentence, language)
+
+    async def _voice(self, request: SpeechRequest) -> tuple[VoiceLatents, tuple[str, ...]]:
+        if request.reference is not None:
+            stored = await self._store.get(request.reference)
+            return stored.latents, stored.warnings
+        voice = self._voices.get(request.voice)
+        if voice is None:
+            known = ", ".join(self._voices)
+            raise VoiceNotFound(f"there is no voice {request.voice!r}: choose one of {known}", field="voice")
+        return voice, ()
+
+    # -- sentences through the engine ----------------------------------------------------------------------------------
+
+    async def _speak(self, plan: Plan) -> AsyncGenerator[tuple[int, SequenceOutput]]:
+        """Outputs in the text's order. Sentences run side by side, a bounded number ahead of the one that is heard."""
+        ahead: deque[SpokenSentence] = deque()
+        tasks: list[asyncio.Task[None]] = []
+        try:
+            for index in range(len(plan.sentences)):
+                while len(tasks) < min(index + self._settings.max_slots_per_request, len(plan.sentences)):
+                    ahead.append(SpokenSentence())
+                    tasks.append(asyncio.create_task(self._speak_sentence(plan, len(tasks), ahead[-1])))
+                async for output in _outputs(ahead.popleft()):
+                    yield index, output
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _speak_sentence(self, plan: Plan, index: int, spoken: SpokenSentence) -> None:
+        """Fills `spoken`. A failure is an item of its queue, so that it is met in the text's order."""
+        try:
+            await self._generate(plan, plan.sentences[index], (index,), spoken)
+            spoken.outputs.put_nowait(None)
+        except ServiceError as error:
+            spoken.outputs.put_nowait(error)
+        except Exception:
+            logger.exception("a sentence failed in a way that nobody foresaw")
+            spoken.outputs.put_nowait(SynthesisFailed("the sentence could not be spoken: the service's log says why"))
+
+    async def _generate(self, plan: Plan, sentence: str, path: tuple[int, ...], spoken: SpokenSentence) -> None:
+        """One sentence; or its halves, where the model comes to its last position before it says stop."""
+        is_first_try = len(path) == 1
+        try:
+            async with aclosing(self._admitted(self._prompt(plan, sentence, path), path)) as outputs:
+                async for output in outputs:
+                    spoken.outputs.put_nowait(output)
+        except CeilingReached:
+            halves = split_in_half(sentence, plan.language)
+            if halves is None or len(path) > MAX_SPLITS or (is_first_try and spoken.is_heard):
+                raise
+            if is_first_try:
+                spoken.take_back()  # later tries hand over nothing before they are whole
+            for number, half in enumerate(halves):
+                await self._generate(plan, half, (*path, number), spoken)
+
+    def _prompt(self, plan: Plan, sentence: str, path: tuple[int, ...]) -> Prompt:
+        tokens = tuple(self._tokenizer.encode(sentence, plan.language))
+        defaults, asked = self._config.sampling, plan.request.sampling
+        per_token = self._config.fixed_codes_per_token
+        sampling = SamplingParams(
+            temperature=defaults.temperature if asked.temperature is None else asked.temperature,
+            top_k=defaults.top_k if asked.top_k is None else asked.top_k,
+            top_p=defaults.top_p if asked.top_p is None else asked.top_p,
+            repetition_penalty=(
+                defaults.repetition_penalty if asked.repetition_penalty is None else asked.repetition_penalty
+            ),
+            seed=derive_seed(plan.seed, path),
+            num_forced_codes=None if per_token is None else max(1, round(per_token * len(tokens))),
+        )
+        is_whole = len(path) > 1 or not plan.request.is_streaming
+        return Prompt(tokens, plan.voice, sampling, plan.request.speed, WHOLE if is_whole else STREAMING_CHUNKS)
+
+    async def _admitted(self, prompt: Prompt, path: tuple[int, ...]) -> AsyncGenerator[SequenceOutput]:
+        """The engine's outputs. A full queue refuses a request at its first sentence; later ones wait for room."""
+        while True:
+            try:
+                async with aclosing(self._engine.generate(prompt)) as outputs:
+                    async for output in outputs:
+                        yield output
+                return
+            except Overloaded:
+                if path == (0,):
+                    raise
+            await asyncio.sleep(ADMISSION_RETRY_S)
+
+    def _is_healthy(self) -> bool:
+        try:
+            self._engine.check_health()
+        except ServiceError:
+            return False
+        return True
+
+
+class Clock:
+    """Seconds since the request came, and of each stage."""
+
+    def __init__(self) -> None:
+        self._start_s = self._last_s = time.perf_counter()
+        self.timings_s: dict[str, float] = {}
+
+    @property
+    def elapsed_s(self) -> float:
+        return time.perf_counter() - self._start_s
+
+    def mark(self, stage: str) -> None:
+        """The time since the last mark belongs to `stage`."""
+        now_s = time.perf_counter()
+        self.timings_s[stage] = now_s - self._last_s
+        self._last_s = now_s
+
+
+async def _outputs(spoken: SpokenSentence) -> AsyncGenerator[SequenceOutput]:
+    while True:
+        output = await spoken.outputs.get()
+        if output is None:
+            return
+        if isinstance(output, ServiceError):
+            raise output
+        spoken.is_heard = True
+        yield output
+
+
+def derive_seed(seed: int, path: tuple[int, ...]) -> int:
+    """A sentence's seed, [0, 2⁶³): sentences of one text differ, and each is the same whenever it is spoken again."""
+    digest = hashlib.blake2b(repr((seed, path)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1

@@ -1,0 +1,137 @@
+"""A backend that speaks sines: the fake at the one seam, for tests of what lies above it. Loads no model."""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from serve_app.audio.pcm import Samples
+from serve_app.errors import EngineFailed, Overloaded, ServiceError, SynthesisFailed, VoiceNotFound
+from serve_app.settings import Settings
+from serve_app.speech.request import DEFAULT_VOICE, AudioChunk, ServiceStatus, SpeechRequest, SpeechSummary
+
+SAMPLE_RATE_HZ = 24_000
+SAMPLES_PER_CHAR = 1_200
+CHUNK_SAMPLES = 2_400
+LANGUAGES = ("en", "ko", "ja", "zh-cn", "fr", "de", "es", "it", "pt", "pl", "ru", "nl", "cs", "tr", "ar", "hu", "hi")
+
+
+@dataclass(frozen=True)
+class FakeOptions:
+    """How the fake behaves; delays in seconds."""
+
+    is_ready: bool = True
+    languages: tuple[str, ...] = LANGUAGES
+    first_chunk_delay_s: float = 0.0
+    chunk_delay_s: float = 0.0
+    max_streams: int = 1_000  # more than these at once are refused as overload
+    error: ServiceError | None = None  # raised instead of the first chunk
+    fails_after_chunks: int | None = None
+    is_cut_short: bool = False  # ends without the last chunk
+
+
+def sine_for(request: SpeechRequest) -> Samples:
+    """The whole audio of a request [num_samples]: its pitch follows from everything that shapes the speech."""
+    reference = b"" if request.reference is None else request.reference.samples.tobytes()
+    key = repr((request.text, request.language, request.voice, request.seed)).encode() + reference
+    pitch_hz = 100.0 + int.from_bytes(hashlib.sha256(key).digest()[:2]) / 65.536
+    num_samples = int(len(request.text) * SAMPLES_PER_CHAR / request.speed)
+    phase = 2 * np.pi * pitch_hz * np.arange(num_samples) / SAMPLE_RATE_HZ
+    return (0.5 * np.sin(phase)).astype(np.float32)
+
+
+class FakeBackend:
+    """Counts what is open, and remembers what it was asked."""
+
+    def __init__(self, options: FakeOptions | None = None) -> None:
+        self.options = options or FakeOptions()
+        self.num_open_streams = 0
+        self.num_chunks = 0
+        self.requests: list[SpeechRequest] = []
+
+    def configure(self, **changes: object) -> None:
+        self.options = replace(self.options, **changes)  # type: ignore[arg-type]
+
+    async def status(self) -> ServiceStatus:
+        notices = (f"pid {os.getpid()}",)
+        return ServiceStatus(self.options.is_ready, "fake", "cpu", self.options.languages, notices=notices)
+
+    async def stream(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk]:
+        options = self.options
+        if self.num_open_streams >= options.max_streams:
+            raise Overloaded("All slots are taken; try again.", retry_after_s=2.5)
+        self.requests.append(request)
+        self.num_open_streams += 1
+        try:
+            await asyncio.sleep(options.first_chunk_delay_s)
+            if options.error is not None:
+                raise options.error
+            async for chunk in self._chunks(request, options):
+                yield chunk
+        finally:
+            self.num_open_streams -= 1
+
+    async def _chunks(self, request: SpeechRequest, options: FakeOptions) -> AsyncGenerator[AudioChunk]:
+        samples = sine_for(request)
+        starts = range(0, len(samples), CHUNK_SAMPLES)
+        for index, start in enumerate(starts):
+            if options.fails_after_chunks == index:
+                raise SynthesisFailed("A sentence could not be spoken.")
+            is_last = index == len(starts) - 1
+            if is_last and options.is_cut_short:
+                return
+            summary = _summary(request, len(samples)) if is_last else None
+            self.num_chunks += 1
+            yield AudioChunk(samples[start : start + CHUNK_SAMPLES], start, 0, summary)
+            await asyncio.sleep(options.chunk_delay_s)
+
+
+class FakeService(FakeBackend):
+    """The fake as an engine replica loads it. The text of a request chooses what goes wrong."""
+
+    is_healthy = True
+
+    async def stream(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk]:
+        if request.text == "unknown voice":
+            raise VoiceNotFound("There is no such voice.", field="voice", retry_after_s=1.5)
+        if request.text == "a bug":
+            raise ZeroDivisionError("a mistake of ours")
+        if request.text == "count":
+            yield _counted(self.num_open_streams, request)
+            return
+        async for chunk in super().stream(request):
+            yield chunk
+
+    def check_health(self) -> None:
+        if not self.is_healthy:
+            raise EngineFailed("The engine loop died.")
+
+    async def drain(self) -> None:
+        while self.num_open_streams:  # noqa: ASYNC110 (a fake need not be told)
+            await asyncio.sleep(0.01)
+
+    def close(self) -> None:
+        self.is_healthy = False
+
+
+def load_fake_service(settings: Settings, progress: Callable[[str], None]) -> FakeService:
+    progress("loading the fake")
+    service = FakeService()
+    service.configure(chunk_delay_s=0.02)
+    asyncio.run(service.status())  # as the real one does to warm up: a loader may run a loop of its own
+    return service
+
+
+def _counted(count: int, request: SpeechRequest) -> AudioChunk:
+    return AudioChunk(np.full(count + 1, 0.5, np.float32), 0, 0, _summary(request, count + 1))
+
+
+def _summary(request: SpeechRequest, num_samples: int) -> SpeechSummary:
+    warnings = () if request.voice == DEFAULT_VOICE else (f"spoken by {request.voice}",)
+    seed = 1234 if request.seed is None else request.seed
+    return SpeechSummary(
+        num_samples / SAMPLE_RATE_HZ, num_samples // 1024, 1, seed, {"synthesis": 0.25, "text": 0.01}, warnings
+    )

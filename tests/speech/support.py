@@ -1,0 +1,78 @@
+"""A speech service on a real engine with small weights, and what one hears of it."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from serve_app.audio.pcm import Samples
+from serve_app.engine.config import EngineConfig
+from serve_app.model.checkpoint import Checkpoint
+from serve_app.model.tokenizer import Tokenizer
+from serve_app.settings import Settings
+from serve_app.speech.request import DEFAULT_VOICE, AudioChunk, SpeechRequest, SpeechSummary
+from serve_app.speech.service import SpeechService
+from serve_app.voices.reference import ReferenceTrimmer
+from serve_app.voices.store import VoiceStore
+from serve_app.voices.voice import VoiceLatents
+from tests.engine.support import make_voice, running
+
+# Long enough each that none is joined to its neighbour.
+SENTENCES = (
+    "The quick brown fox jumps over the dog.",
+    "Seven wizards were quietly boxing.",
+    "Nobody has ever counted these stones.",
+    "A letter came from the north at noon.",
+    "In the end they agreed to walk home.",
+)
+TEXT = " ".join(SENTENCES)
+NOTICE = "made of noise"
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A whole stream."""
+
+    chunks: list[AudioChunk]
+
+    @property
+    def samples(self) -> Samples:
+        return np.concatenate([chunk.samples for chunk in self.chunks])
+
+    @property
+    def summary(self) -> SpeechSummary:
+        summary = self.chunks[-1].summary
+        assert summary is not None
+        return summary
+
+    def sentence(self, index: int) -> Samples:
+        return np.concatenate([chunk.samples for chunk in self.chunks if chunk.sentence_index == index])
+
+
+async def hear(service: SpeechService, request: SpeechRequest) -> Heard:
+    return Heard([chunk async for chunk in service.stream(request)])
+
+
+def never_encode(samples: Samples, sample_rate_hz: int) -> VoiceLatents:
+    raise AssertionError("no test here sends a reference")
+
+
+@contextmanager
+def serving(
+    checkpoint: Checkpoint, directory: Path, config: EngineConfig | None = None, max_slots_per_request: int = 8
+) -> Generator[SpeechService]:
+    """The service with two voices, `default` and `other`, and an engine in float32."""
+    voices = {DEFAULT_VOICE: make_voice(checkpoint, 1), "other": make_voice(checkpoint, 2)}
+    with running(checkpoint, config or EngineConfig(max_slots=8)) as engine:
+        yield SpeechService(
+            Settings.model_validate({"max_slots_per_request": max_slots_per_request}),
+            checkpoint.config,
+            Tokenizer(checkpoint.tokenizer_file, checkpoint.config.languages),
+            engine,
+            VoiceStore(directory, 1, checkpoint.fingerprint, never_encode, ReferenceTrimmer()),
+            voices,
+            device="cpu",
+            notices=(NOTICE,),
+        )

@@ -1,0 +1,118 @@
+import asyncio
+from collections.abc import Generator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from serve_app.errors import CheckpointError, SettingsError
+from serve_app.model.device import Compute
+from serve_app.model.synthetic import write_synthetic
+from serve_app.settings import Settings
+from serve_app.speech.loading import engine_config
+from serve_app.speech.request import SpeechRequest
+from serve_app.speech.service import SpeechService
+from tests.engine.support import CPU, largest_difference, run
+from tests.speech.support import SENTENCES, hear
+from tests.voices.recordings import CLONE_TEST, recording
+
+
+def _settings(directory: Path, **changes: object) -> Settings:
+    options = {"device": "cpu", "dtype": "float32", "num_threads": 1}
+    return Settings(voice_dir=directory / "voices", model_cache=directory / "models", **(options | changes))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def lines() -> list[str]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory, lines: list[str]) -> Generator[SpeechService]:
+    service = SpeechService.load(_settings(tmp_path_factory.mktemp("loading")), lines.append)
+    yield service
+    service.close()
+
+
+def test_service_is_warm_and_tells_how_it_came_to_be(service: SpeechService, lines: list[str]) -> None:
+    status = run(service.status())
+    assert status.is_ready
+    assert (status.model, status.device, status.voices) == ("synthetic:tiny", "cpu", ("default",))
+    assert service.engine.stats.num_codes > 100
+    assert service.engine.num_alive == 0
+    assert len(lines) >= 3
+    assert "ready" in lines[-1]
+
+
+def test_made_up_voice_and_noise_are_owned_up_to(service: SpeechService) -> None:
+    heard = run(hear(service, SpeechRequest(SENTENCES[0], "en", seed=1)))
+    assert heard.samples.std() > 0.02
+    warnings = " ".join(heard.summary.warnings)
+    assert "made-up" in warnings
+    assert "noise" in warnings
+
+
+def test_reference_is_heard_and_advised_on(service: SpeechService) -> None:
+    request = SpeechRequest(SENTENCES[0], "en", seed=1)
+    cloning = SpeechRequest(SENTENCES[0], "en", seed=1, reference=recording(CLONE_TEST))
+    plain, cloned, again = (run(hear(service, one)) for one in (request, cloning, cloning))
+    assert largest_difference(plain.samples, cloned.samples) > 0.01
+    assert cloned.samples.tobytes() == again.samples.tobytes()
+    assert any("s of speech" in warning for warning in cloned.summary.warnings)
+    assert again.summary.timings_s["voice"] < cloned.summary.timings_s["voice"]
+
+
+def test_loading_works_where_a_loop_runs_already(tmp_path: Path) -> None:
+    """As in a Ray replica's constructor."""
+
+    async def load() -> None:
+        service = SpeechService.load(_settings(tmp_path), lambda line: None)
+        service.close()
+
+    asyncio.run(load())
+
+
+@pytest.mark.parametrize("quantization", ["none", "int8"])
+def test_other_numbers_speak_as_long(tmp_path: Path, service: SpeechService, quantization: str) -> None:
+    request = SpeechRequest(SENTENCES[0], "en", seed=1)
+    expected = run(hear(service, request)).summary
+    dtype = "bfloat16" if quantization == "none" else "float32"
+    other = SpeechService.load(_settings(tmp_path, dtype=dtype, quantization=quantization), lambda line: None)
+    try:
+        heard = run(hear(other, request))
+    finally:
+        other.close()
+    assert np.isfinite(heard.samples).all()
+    assert heard.summary.num_codes == expected.num_codes
+    assert heard.samples.std() > 0.02
+
+
+def test_directory_speaks_as_the_model_it_was_written_from(tmp_path: Path, service: SpeechService) -> None:
+    write_synthetic(tmp_path / "model", "synthetic:tiny")
+    loaded = SpeechService.load(_settings(tmp_path, model=str(tmp_path / "model")), lambda line: None)
+    request = SpeechRequest(SENTENCES[0], "en", seed=1)
+    try:
+        heard = run(hear(loaded, request))
+    finally:
+        loaded.close()
+    assert largest_difference(heard.samples, run(hear(service, request)).samples) < 1e-4
+
+
+def test_unknown_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError):
+        SpeechService.load(_settings(tmp_path, model="synthetic:huge"), lambda line: None)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_missing_gpu_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError):
+        SpeechService.load(_settings(tmp_path, device="cuda"), lambda line: None)
+
+
+def test_slots_follow_the_device_and_the_settings(tmp_path: Path) -> None:
+    cpu, gpu = Compute(CPU, torch.float32), Compute(torch.device("cuda"), torch.bfloat16)
+    assert engine_config(_settings(tmp_path), cpu).max_slots == 16
+    assert engine_config(_settings(tmp_path), gpu).max_slots == 64
+    config = engine_config(_settings(tmp_path, max_slots=3, max_waiting=5, deterministic=True), gpu)
+    assert (config.max_slots, config.max_waiting, config.is_deterministic) == (3, 5, True)
