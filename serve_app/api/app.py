@@ -1,0 +1,25 @@
+"""The HTTP application over any `SpeechBackend`. Knows neither Ray nor torch."""
+
+from fastapi import FastAPI
+
+from serve_app.api import health, openai, report
+from serve_app.api.deps import ApiState
+from serve_app.api.errors import add_error_handlers
+from serve_app.api.middleware import BodyLimit, CancelOnDisconnect, RequestId
+from serve_app.api.references import ReferenceDecoder
+from serve_app.settings import MEBIBYTE, Settings
+from serve_app.speech.request import SpeechBackend
+
+
+def create_app(backend: SpeechBackend, settings: Settings, *, is_request_id_echoed: bool = True) -> FastAPI:
+    """All routes over `backend`. `is_request_id_echoed` is False behind a proxy that returns the header itself."""
+    app = FastAPI(title="XTTS v2", description="Text to speech in a cloned voice.")
+    max_body_bytes = settings.max_upload_bytes * 7 // 5 + MEBIBYTE  # base64 with line breaks, and the text
+    app.state.api = ApiState(backend, settings, ReferenceDecoder(settings.max_upload_bytes), max_body_bytes)
+    for router in (health.router, report.router, openai.router):
+        app.include_router(router)
+    add_error_handlers(app)
+    app.add_middleware(BodyLimit, max_bytes=max_body_bytes)
+    app.add_middleware(CancelOnDisconnect)
+    app.add_middleware(RequestId, is_echoed=is_request_id_echoed)  # added last: outermost
+    return app

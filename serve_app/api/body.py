@@ -1,0 +1,62 @@
+"""Reading a body into its schema: strict types from JSON, text from forms. Knows no route."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import TypeVar
+
+from fastapi import Request
+from pydantic import BaseModel, ValidationError
+from starlette.datastructures import UploadFile
+
+from serve_app.api.errors import InvalidField, invalid_fields
+
+Body = TypeVar("Body", bound=BaseModel)
+
+_LARGE_JSON_BYTES = 256 * 1024  # beyond it, parsing would hold up other requests' audio
+_MAX_FORM_FIELDS = 50
+
+
+@dataclass(frozen=True)
+class Form:
+    """A parsed multipart body: its text fields as the schema sees them, and its one file."""
+
+    fields: dict[str, str]
+    file: bytes | None
+
+
+async def read_json(request: Request, schema: type[Body]) -> Body:
+    """The body as `schema`, whatever its content type says. 400 if it is not JSON, 422 if it does not fit."""
+    data = await request.body()
+    if len(data) > _LARGE_JSON_BYTES:
+        return await asyncio.to_thread(_parse_json, data, schema)
+    return _parse_json(data, schema)
+
+
+async def read_form(request: Request, *, file_field: str, max_bytes: int) -> Form:
+    """A multipart body with at most one file, in `file_field`. 400 if it is malformed, 422 if a file is elsewhere."""
+    fields: dict[str, str] = {}
+    file: bytes | None = None
+    async with request.form(max_files=1, max_fields=_MAX_FORM_FIELDS, max_part_size=max_bytes) as form:
+        for name, value in form.multi_items():
+            if isinstance(value, str) and name != file_field:
+                fields[name] = value
+            elif isinstance(value, UploadFile) and name == file_field:
+                file = await value.read()
+            else:
+                raise InvalidField(f"Send a file in the field {file_field}, and text in the others.", field=name)
+    return Form(fields, file)
+
+
+def parse_strings(fields: dict[str, str], schema: type[Body]) -> Body:
+    """Form fields as `schema`: numbers are read from their text. 422 if they do not fit."""
+    try:
+        return schema.model_validate_strings(fields)
+    except ValidationError as error:
+        raise invalid_fields(error.errors(include_input=False, include_context=False)) from None
+
+
+def _parse_json(data: bytes, schema: type[Body]) -> Body:
+    try:
+        return schema.model_validate_json(data, strict=True)
+    except ValidationError as error:
+        raise invalid_fields(error.errors(include_input=False, include_context=False)) from None

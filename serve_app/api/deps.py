@@ -1,0 +1,79 @@
+"""What handlers need, as annotated dependencies; the state behind them is made once per app in `create_app`."""
+
+import unicodedata
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from serve_app.api.references import ReferenceDecoder
+from serve_app.api.streaming import complete
+from serve_app.errors import EmptyText, TextTooLong, Unavailable
+from serve_app.settings import Settings
+from serve_app.speech.request import AudioChunk, ServiceStatus, SpeechBackend, SpeechRequest
+
+STARTING_RETRY_AFTER_S = 5.0
+
+
+@dataclass
+class ApiState:
+    """What all requests of one app share."""
+
+    backend: SpeechBackend
+    settings: Settings
+    references: ReferenceDecoder
+    max_body_bytes: int
+    facts: ServiceStatus | None = field(default=None)  # what a ready backend said of its model; it does not change
+
+
+def get_state(request: Request) -> ApiState:
+    return cast(ApiState, request.app.state.api)
+
+
+StateDep = Annotated[ApiState, Depends(get_state)]
+
+
+async def get_facts(state: StateDep) -> ServiceStatus:
+    """What the model is. `Unavailable` (503) until it can speak; a later failure shows when it is asked to."""
+    if state.facts is None:
+        status = await state.backend.status()
+        if not status.is_ready:
+            raise Unavailable(
+                "The model is still loading; watch /health/ready and try again.", retry_after_s=STARTING_RETRY_AFTER_S
+            )
+        state.facts = status
+    return state.facts
+
+
+FactsDep = Annotated[ServiceStatus, Depends(get_facts)]
+
+
+async def get_cleanup() -> AsyncIterator[AsyncExitStack]:
+    """Runs its callbacks once the response is sent, has failed, or its client has gone."""
+    async with AsyncExitStack() as stack:
+        yield stack
+
+
+CleanupDep = Annotated[AsyncExitStack, Depends(get_cleanup)]
+
+
+def start_speech(backend: SpeechBackend, request: SpeechRequest, cleanup: AsyncExitStack) -> AsyncGenerator[AudioChunk]:
+    """The request's stream to its marked end, or an error. It is closed at the latest when `cleanup` runs."""
+    chunks = backend.stream(request)
+    assert isinstance(chunks, AsyncGenerator), "a backend's stream can be closed early"
+    cleanup.push_async_callback(chunks.aclose)
+    return complete(chunks)
+
+
+def checked_text(text: str, settings: Settings, field: str) -> str:
+    """The text, unless it is empty (400) or too long (422)."""
+    if all(char.isspace() or unicodedata.category(char)[0] == "C" for char in text):
+        raise EmptyText("The text is empty; send at least one word.", field=field)
+    if len(text) > settings.max_text_chars:
+        raise TextTooLong(
+            f"The text has {len(text)} characters, at most {settings.max_text_chars} are spoken at once; split it.",
+            field=field,
+        )
+    return text

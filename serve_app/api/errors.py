@@ -1,0 +1,98 @@
+"""Errors on the wire: one JSON shape for every route, OpenAI's, and the handlers that map our tree to it."""
+
+import logging
+import math
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from pydantic_core import ErrorDetails
+from starlette.exceptions import HTTPException
+
+from serve_app.errors import Overloaded, RequestError, ServiceError, Unavailable
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_RETRY_AFTER_S = 1.0
+
+
+class InvalidField(RequestError):
+    """A field of the body is missing, of the wrong type or out of range."""
+
+    status, code = 422, "invalid_field"
+
+
+def error_response(error: ServiceError) -> JSONResponse:
+    """The JSON answer of one error; 429 and 503 say in `Retry-After` when to come back, in whole seconds."""
+    headers = {}
+    if isinstance(error, (Overloaded, Unavailable)):
+        delay_s = DEFAULT_RETRY_AFTER_S if error.retry_after_s is None else error.retry_after_s
+        headers["retry-after"] = str(max(1, math.ceil(delay_s)))
+    return _json(error.status, error.code, error.message, error.field, headers)
+
+
+def invalid_fields(details: Sequence[ErrorDetails]) -> RequestError:
+    """What pydantic found, as one error that names the first field. The input itself is never echoed."""
+    first = details[0]
+    if first["type"] == "json_invalid":
+        return RequestError("The body is not valid JSON; send a JSON object in UTF-8.")
+    field = ".".join(str(part) for part in first["loc"]) or None
+    message = "; ".join(_sentence(detail) for detail in details)
+    return InvalidField(f"{message}. Correct the request and send it again.", field=field)
+
+
+@contextmanager
+def fields_named(names: Mapping[str, str]) -> Generator[None]:
+    """Within it, a `ServiceError` speaks of fields by this route's names: `names` maps ours to the route's."""
+    try:
+        yield
+    except ServiceError as error:
+        error.field = names.get(error.field, error.field) if error.field else None
+        raise
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Every error of every route leaves in the one shape."""
+    app.add_exception_handler(ServiceError, _on_service_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(Exception, _on_unexpected_error)
+
+
+async def _on_service_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ServiceError)
+    if error.status == 500:  # 503 is a state, which probes ask for again and again
+        logger.error("%s %s: %s: %s", request.method, request.url.path, error.code, error.message)
+    return error_response(error)
+
+
+async def _on_http_exception(request: Request, error: Exception) -> JSONResponse:
+    """Unknown routes, wrong methods and unreadable form bodies, as the framework reports them."""
+    assert isinstance(error, HTTPException)
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "invalid_request")
+    return _json(error.status_code, code, str(error.detail), None, dict(error.headers or {}))
+
+
+async def _on_unexpected_error(request: Request, error: Exception) -> JSONResponse:
+    """A mistake of ours. The server logs the traceback; the caller gets the request id to report."""
+    request_id = getattr(request.state, "request_id", None)
+    message = f"The service failed unexpectedly; report request id {request_id} to its operator."
+    headers = {"x-request-id": request_id} if request_id else {}
+    return _json(ServiceError.status, ServiceError.code, message, None, headers)
+
+
+def _json(status: int, code: str, message: str, field: str | None, headers: Mapping[str, str]) -> JSONResponse:
+    content: dict[str, Any] = {"code": code, "message": message, "type": _type_of(status), "param": field}
+    return JSONResponse({"error": content}, status_code=status, headers=dict(headers))
+
+
+def _type_of(status: int) -> str:
+    if status == Overloaded.status:
+        return "rate_limit_error"
+    return "invalid_request_error" if status < 500 else "server_error"
+
+
+def _sentence(detail: ErrorDetails) -> str:
+    field = ".".join(str(part) for part in detail["loc"])
+    return f"{field}: {detail['msg']}" if field else detail["msg"]

@@ -1,0 +1,135 @@
+"""Pure ASGI middleware: request ids, the limit of a body's size, and the end of work when a client leaves."""
+
+import asyncio
+import re
+import uuid
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serve_app.api.errors import error_response
+from serve_app.errors import UploadTooLarge
+
+_SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+
+def is_sane_request_id(value: str) -> bool:
+    """Short and plain enough to be logged and echoed."""
+    return _SANE_REQUEST_ID.fullmatch(value) is not None
+
+
+class RequestId:
+    """Gives each request an id, the client's own where it is sane, and returns it in `x-request-id`.
+
+    `is_echoed` is False where a proxy in front already returns the header.
+    """
+
+    def __init__(self, app: ASGIApp, *, is_echoed: bool = True) -> None:
+        self._app = app
+        self._is_echoed = is_echoed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        offered = Headers(scope=scope).get("x-request-id", "")
+        request_id = offered if is_sane_request_id(offered) else uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["x-request-id"] = request_id
+            await send(message)
+
+        await self._app(scope, receive, send_with_id if self._is_echoed else send)
+
+
+class BodyLimit:
+    """Refuses a body over `max_bytes` with 413 before anything parses it, whether its length is announced or not."""
+
+    def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        announced = Headers(scope=scope).get("content-length", "")
+        if announced.isdecimal() and int(announced) > self._max_bytes:
+            await error_response(self._too_large())(scope, receive, send)
+            return
+        num_bytes = 0
+
+        async def counted() -> Message:
+            nonlocal num_bytes
+            message = await receive()
+            num_bytes += len(message.get("body", b""))
+            if num_bytes > self._max_bytes:
+                raise self._too_large()
+            return message
+
+        await self._app(scope, counted, send)
+
+    def _too_large(self) -> UploadTooLarge:
+        limit = self._max_bytes / 1024 / 1024
+        return UploadTooLarge(f"The body is larger than {limit:.1f} MiB; send a shorter recording or less text.")
+
+
+class CancelOnDisconnect:
+    """Cancels a request's work the moment its client leaves, while it waits and while it streams.
+
+    An ASGI server only says so to who calls `receive`: this does, from the body's end on.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        client = _Client(receive)
+        work = asyncio.create_task(self._run(scope, client.receive, send))
+        watch = asyncio.create_task(client.left())
+        try:
+            await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            is_client_gone = watch.done()
+            watch.cancel()
+            if not work.done():
+                work.cancel()
+                await asyncio.wait({work})
+        if work.cancelled() and is_client_gone:
+            return
+        work.result()
+
+    async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+
+class _Client:
+    """The receiving side of one request, read by the app until the body ends and by the watch from then on."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._is_body_read = asyncio.Event()
+        self._is_gone = asyncio.Event()
+
+    async def receive(self) -> Message:
+        if self._is_body_read.is_set():
+            await self._is_gone.wait()
+            return {"type": "http.disconnect"}
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            self._is_gone.set()
+        if self._is_gone.is_set() or not message.get("more_body", False):
+            self._is_body_read.set()
+        return message
+
+    async def left(self) -> None:
+        await self._is_body_read.wait()
+        while not self._is_gone.is_set():
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self._is_gone.set()

@@ -1,0 +1,84 @@
+"""POST /v1/audio/speech: OpenAI's shape, streamed as it is spoken, with a reference recording as our extension."""
+
+import dataclasses
+from collections.abc import AsyncIterator
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from serve_app.api.body import parse_strings, read_form, read_json
+from serve_app.api.deps import ApiState, CleanupDep, FactsDep, StateDep, checked_text, start_speech
+from serve_app.api.errors import InvalidField, fields_named
+from serve_app.api.schemas import SpeechBody, body_docs
+from serve_app.api.streaming import AudioResponse, encoded, opened
+from serve_app.audio.encoders import encoder_for
+from serve_app.audio.pcm import Recording
+from serve_app.speech.request import ServiceStatus, SpeechRequest
+from serve_app.text.languages import resolve_language
+
+router = APIRouter(tags=["speech"])
+
+FILE_FIELD = "reference_audio"
+PREFERRED_LANGUAGE = "en"
+_FILE_DOCS = {"type": "string", "format": "binary", "description": "a recording of the voice to clone"}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Asked:
+    """A body of either kind, with the field its reference came in."""
+
+    body: SpeechBody
+    file: bytes | None = None
+
+    @property
+    def reference_field(self) -> str:
+        return FILE_FIELD if self.file is not None else "reference_audio_b64"
+
+
+@router.post(
+    "/v1/audio/speech", response_class=Response, openapi_extra=body_docs(SpeechBody, reference_audio=_FILE_DOCS)
+)
+async def speak(request: Request, state: StateDep, facts: FactsDep, cleanup: CleanupDep) -> AudioResponse:
+    """The text as audio, sent while it is spoken. A transfer that ends without its last chunk has failed."""
+    asked = await _read(request, state)
+    with fields_named({"text": "input", "reference": asked.reference_field}):
+        speech_request = await _to_speech_request(asked, state, facts)
+        chunks = await opened(start_speech(state.backend, speech_request, cleanup))
+    encoder = encoder_for(asked.body.response_format)
+    headers = {"x-sample-rate": str(facts.sample_rate_hz), "cache-control": "no-store"}
+    blocks: AsyncIterator[bytes] = encoded(chunks, encoder)
+    return AudioResponse(blocks, media_type=encoder.mime_type, headers=headers)
+
+
+async def _read(request: Request, state: ApiState) -> _Asked:
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        return _Asked(await read_json(request, SpeechBody))
+    form = await read_form(request, file_field=FILE_FIELD, max_bytes=state.max_body_bytes)
+    asked = _Asked(parse_strings(form.fields, SpeechBody), form.file)
+    if asked.file is not None and asked.body.reference_audio_b64 is not None:
+        raise InvalidField(f"Send one reference, either {FILE_FIELD} or reference_audio_b64.", field=FILE_FIELD)
+    return asked
+
+
+async def _to_speech_request(asked: _Asked, state: ApiState, facts: ServiceStatus) -> SpeechRequest:
+    body = asked.body
+    return SpeechRequest(
+        checked_text(body.input, state.settings, "input"),
+        resolve_language(body.language if body.language is not None else _default(facts), facts.languages),
+        voice=body.voice,
+        reference=await _reference(asked, state),
+        speed=body.speed,
+        seed=body.seed,
+    )
+
+
+async def _reference(asked: _Asked, state: ApiState) -> Recording | None:
+    if asked.file is not None:
+        return await state.references.decode(asked.file, asked.reference_field)
+    if asked.body.reference_audio_b64 is not None:
+        return await state.references.decode_base64(asked.body.reference_audio_b64, asked.reference_field)
+    return None
+
+
+def _default(facts: ServiceStatus) -> str:
+    return PREFERRED_LANGUAGE if PREFERRED_LANGUAGE in facts.languages else facts.languages[0]

@@ -1,0 +1,57 @@
+"""Reference recordings of requests, decoded away from the event loop and remembered while they are hot.
+
+Knows nothing of voices: the engine's own cache keeps what is encoded from a recording.
+"""
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable
+
+from serve_app.audio.decode import decode_base64_recording, decode_recording
+from serve_app.audio.pcm import Recording
+
+CACHE_BYTES = 64 * 1024 * 1024
+
+
+class ReferenceDecoder:
+    """Decodes uploads; the last `cache_bytes` of decoded samples are kept by a hash of what was sent."""
+
+    def __init__(self, max_upload_bytes: int, cache_bytes: int = CACHE_BYTES) -> None:
+        self._max_upload_bytes = max_upload_bytes
+        self._cache_bytes = cache_bytes
+        self._num_cached_bytes = 0
+        self._recordings: OrderedDict[bytes, Recording] = OrderedDict()
+
+    async def decode(self, data: bytes, field: str) -> Recording:
+        """An uploaded file; refuses with a `RequestError` that names `field`."""
+        return await self._remembered(
+            b"file", data, lambda: decode_recording(data, max_bytes=self._max_upload_bytes, field=field)
+        )
+
+    async def decode_base64(self, text: str, field: str) -> Recording:
+        """A file in base64; refuses with a `RequestError` that names `field`."""
+        return await self._remembered(
+            b"base64",
+            text.encode("utf-8", "surrogatepass"),
+            lambda: decode_base64_recording(text, max_bytes=self._max_upload_bytes, field=field),
+        )
+
+    async def _remembered(self, kind: bytes, data: bytes, decode: Callable[[], Recording]) -> Recording:
+        key = await asyncio.to_thread(lambda: kind + hashlib.sha256(data).digest())
+        if (recording := self._recordings.get(key)) is not None:
+            self._recordings.move_to_end(key)
+            return recording
+        recording = await asyncio.to_thread(decode)
+        self._keep(key, recording)
+        return recording
+
+    def _keep(self, key: bytes, recording: Recording) -> None:
+        if key in self._recordings or recording.samples.nbytes > self._cache_bytes:
+            return
+        recording.samples.setflags(write=False)  # shared by requests
+        self._recordings[key] = recording
+        self._num_cached_bytes += recording.samples.nbytes
+        while self._num_cached_bytes > self._cache_bytes:
+            _, oldest = self._recordings.popitem(last=False)
+            self._num_cached_bytes -= oldest.samples.nbytes

@@ -1,0 +1,57 @@
+"""POST /synthesize_base64: the field report's route. A whole WAV file in base64, for clients that exist already."""
+
+import asyncio
+import base64
+import time
+
+from fastapi import APIRouter, Request
+
+from serve_app.api.body import read_json
+from serve_app.api.deps import ApiState, CleanupDep, FactsDep, StateDep, checked_text, start_speech
+from serve_app.api.errors import fields_named
+from serve_app.api.schemas import SynthesizeBody, SynthesizeResponse, body_docs
+from serve_app.audio.encoders import encode_wav
+from serve_app.audio.pcm import Samples
+from serve_app.speech.request import ServiceStatus, SpeechRequest, collect
+from serve_app.text.languages import default_language, resolve_language
+
+router = APIRouter(tags=["speech"])
+
+FIELD_NAMES = {"language": "lang", "reference": "speaker_wav_b64"}  # the seam's words → this route's
+
+
+@router.post("/synthesize_base64", openapi_extra=body_docs(SynthesizeBody))
+async def synthesize(request: Request, state: StateDep, facts: FactsDep, cleanup: CleanupDep) -> SynthesizeResponse:
+    """The text as one WAV file in base64."""
+    started_s = time.perf_counter()
+    body = await read_json(request, SynthesizeBody)
+    with fields_named(FIELD_NAMES):
+        speech_request = await _to_speech_request(body, state, facts)
+        samples, summary = await collect(start_speech(state.backend, speech_request, cleanup))
+    encoding_started_s = time.perf_counter()
+    audio_base64 = await asyncio.to_thread(_wav_base64, samples, facts.sample_rate_hz)
+    now_s = time.perf_counter()
+    return SynthesizeResponse(
+        audio_base64=audio_base64,
+        mime_type="audio/wav",
+        processing_time=now_s - started_s,
+        sample_rate=facts.sample_rate_hz,
+        duration_s=summary.duration_s,
+        timings={**summary.timings_s, "encoding": now_s - encoding_started_s},
+        warnings=list(summary.warnings),
+        seed=summary.seed,
+    )
+
+
+async def _to_speech_request(body: SynthesizeBody, state: ApiState, facts: ServiceStatus) -> SpeechRequest:
+    text = checked_text(body.text, state.settings, "text")
+    language = default_language(facts.languages) if body.lang is None else body.lang
+    language = resolve_language(language, facts.languages)
+    reference = None
+    if body.speaker_wav_b64 is not None:
+        reference = await state.references.decode_base64(body.speaker_wav_b64, "speaker_wav_b64")
+    return SpeechRequest(text, language, reference=reference, speed=body.speed, seed=body.seed, is_streaming=False)
+
+
+def _wav_base64(samples: Samples, sample_rate_hz: int) -> str:
+    return base64.b64encode(encode_wav(samples, sample_rate_hz)).decode("ascii")

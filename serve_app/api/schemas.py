@@ -1,0 +1,84 @@
+"""The bodies of requests and responses, named by route and direction.
+
+Unknown fields are ignored, wrong types are not.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from serve_app.speech.request import DEFAULT_VOICE
+
+Speed = Annotated[
+    float,
+    Field(ge=0.5, le=2.0, allow_inf_nan=False, description="tempo: the duration is divided by it, the pitch stays"),
+]
+Seed = Annotated[int, Field(ge=0, lt=2**63, description="the same seed gives the same speech; drawn when left out")]
+
+
+class _RequestBody(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class SynthesizeBody(_RequestBody):
+    """POST /synthesize_base64."""
+
+    text: str
+    lang: str | None = Field(None, description="defaults to ko, or to the model's first language")
+    speed: Speed = 1.0
+    speaker_wav_b64: str | None = Field(None, description="a recording of the voice to clone: a file in base64")
+    seed: Seed | None = None
+
+
+class SynthesizeResponse(BaseModel):
+    """The answer of POST /synthesize_base64."""
+
+    audio_base64: str = Field(description="a WAV file: mono, 16 bit, at `sample_rate`")
+    mime_type: str
+    processing_time: float = Field(description="seconds from the request to this answer")
+    sample_rate: int
+    duration_s: float
+    timings: dict[str, float] = Field(description="seconds per stage")
+    warnings: list[str]
+    seed: int
+
+
+class SpeechBody(_RequestBody):
+    """POST /v1/audio/speech, in OpenAI's shape; `language`, `seed` and `reference_audio_b64` are ours."""
+
+    input: str
+    voice: str = DEFAULT_VOICE
+    model: str | None = Field(None, description="accepted and ignored: a service speaks with one model")
+    response_format: Literal["wav", "pcm"] = Field(
+        "wav",
+        description="pcm: 16-bit little-endian mono; OpenAI's other formats, its default mp3 too, come later",
+    )
+    speed: Speed = 1.0
+    stream_format: Literal["audio"] = "audio"
+    language: str | None = Field(
+        None, description="defaults to en, or to the model's first language if it lacks English"
+    )
+    seed: Seed | None = None
+    reference_audio_b64: str | None = Field(None, description="a recording of the voice to clone: a file in base64")
+
+
+class HealthResponse(BaseModel):
+    """GET /health and GET /health/ready."""
+
+    status: Literal["ok", "starting"]
+    device: str
+    model: str
+    supported_languages: list[str]
+    voices: list[str]
+    sample_rate: int
+    notices: list[str]
+
+
+def body_docs(body: type[BaseModel], **form_extras: dict[str, Any]) -> dict[str, Any]:
+    """OpenAPI's description of a body that a handler reads itself; `form_extras` are fields of its multipart form."""
+    schema = body.model_json_schema()
+    content: dict[str, Any] = {"application/json": {"schema": schema}}
+    if form_extras:
+        form = {**schema, "properties": {**schema["properties"], **form_extras}}
+        content["multipart/form-data"] = {"schema": form}
+    return {"requestBody": {"required": True, "content": content}}

@@ -1,0 +1,67 @@
+"""Audio as a response body: the first chunk before the status line, the rest as it comes, a failure as a cut."""
+
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from serve_app.audio.encoders import Encoder
+from serve_app.errors import EngineFailed, ServiceError
+from serve_app.speech.request import AudioChunk
+
+logger = logging.getLogger(__name__)
+
+
+async def complete(chunks: AsyncIterator[AudioChunk]) -> AsyncGenerator[AudioChunk]:
+    """The same chunks. Raises `EngineFailed` where they end before the one that is marked last."""
+    is_complete = False
+    async for chunk in chunks:
+        is_complete = chunk.is_last
+        yield chunk
+    if not is_complete:
+        raise EngineFailed("The speech ended before its last sample; send the request again.")
+
+
+async def opened(chunks: AsyncIterator[AudioChunk]) -> AsyncGenerator[AudioChunk]:
+    """The same chunks, once the first is here: a refusal is raised now, while a status can still be chosen."""
+    return _rejoined(await anext(chunks), chunks)
+
+
+async def _rejoined(first: AudioChunk, rest: AsyncIterator[AudioChunk]) -> AsyncGenerator[AudioChunk]:
+    yield first
+    async for chunk in rest:
+        yield chunk
+
+
+async def encoded(chunks: AsyncIterator[AudioChunk], encoder: Encoder) -> AsyncGenerator[bytes]:
+    """Blocks of the encoded file; the first holds its header."""
+    block = encoder.start()
+    async for chunk in chunks:
+        if block := block + encoder.encode(chunk.samples):
+            yield block
+        block = b""
+    if block := block + encoder.finish():
+        yield block
+
+
+class AudioResponse(Response):
+    """Sends blocks as they come. An error leaves the body without its end, so that the client sees a cut transfer."""
+
+    def __init__(self, blocks: AsyncIterator[bytes], *, media_type: str, headers: Mapping[str, str]) -> None:
+        self._blocks = blocks
+        self.status_code = 200
+        self.media_type = media_type
+        self.background = None
+        self.init_headers(headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        try:
+            async for block in self._blocks:
+                await send({"type": "http.response.body", "body": block, "more_body": True})
+        except ServiceError as error:
+            request_id = scope.get("state", {}).get("request_id")
+            logger.error("request %s was cut in mid-stream: %s: %s", request_id, error.code, error.message)
+            raise
+        await send({"type": "http.response.body", "body": b"", "more_body": False})

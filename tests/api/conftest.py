@@ -1,0 +1,61 @@
+"""A real server on a free port of this machine, over the fake backend, one per test."""
+
+import socket
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import httpx
+import pytest
+import uvicorn
+
+from serve_app.api.app import create_app
+from serve_app.settings import Settings
+from tests.fakes import FakeBackend
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server, the backend behind it, and a client of it."""
+
+    url: str
+    backend: FakeBackend
+    client: httpx.Client
+
+    def wait_until_idle(self, timeout_s: float = 5.0) -> float:
+        """Seconds until no stream is open in the backend."""
+        started_s = time.perf_counter()
+        while self.backend.num_open_streams:
+            assert time.perf_counter() - started_s < timeout_s, "the backend's stream was left open"
+            time.sleep(0.001)
+        return time.perf_counter() - started_s
+
+
+@contextmanager
+def running(settings: Settings) -> Generator[Server]:
+    backend = FakeBackend()
+    listener = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server = uvicorn.Server(uvicorn.Config(create_app(backend, settings), log_level="critical"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        with httpx.Client(base_url=url, timeout=20.0) as client:
+            yield Server(url, backend, client)
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return Settings(max_text_chars=200, max_upload_bytes=200_000)
+
+
+@pytest.fixture
+def server(settings: Settings) -> Generator[Server]:
+    with running(settings) as server:
+        yield server

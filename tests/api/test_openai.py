@@ -1,0 +1,156 @@
+"""OpenAI's route, through OpenAI's own client and through plain HTTP."""
+
+import base64
+import io
+import time
+
+import httpx
+import numpy as np
+import openai
+import pytest
+import soundfile
+
+from serve_app.api.openai import FILE_FIELD
+from serve_app.audio.pcm import to_int16_bytes
+from serve_app.errors import ReferenceTooShort, Unavailable, VoiceNotFound
+from serve_app.speech.request import SpeechRequest
+from tests.api.conftest import Server
+from tests.api.test_report import wav_bytes
+from tests.fakes import sine_for
+
+ROUTE = "/v1/audio/speech"
+
+
+def openai_client(server: Server) -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0)
+
+
+def test_openai_client_gets_a_wav(server: Server) -> None:
+    with openai_client(server) as client:
+        answer = client.audio.speech.create(
+            model="tts-1", voice="default", input="Hello", response_format="wav", speed=1.5
+        )
+    samples, sample_rate_hz = soundfile.read(io.BytesIO(answer.content), dtype="float32")
+    assert sample_rate_hz == 24_000
+    np.testing.assert_allclose(samples, sine_for(SpeechRequest("Hello", "en", speed=1.5)), atol=1e-4)
+
+
+def test_openai_client_streams_pcm(server: Server) -> None:
+    with (
+        openai_client(server) as client,
+        client.audio.speech.with_streaming_response.create(
+            model="tts-1",
+            voice="anna",
+            input="Hello",
+            response_format="pcm",
+            extra_body={"language": "ko", "seed": 3},
+        ) as answer,
+    ):
+        audio = b"".join(answer.iter_bytes())
+    assert audio == to_int16_bytes(sine_for(SpeechRequest("Hello", "ko", voice="anna", seed=3)))
+
+
+def test_openai_client_reads_our_errors(server: Server) -> None:
+    server.backend.configure(error=VoiceNotFound("There is no voice alloy.", field="voice"))
+    with openai_client(server) as client, pytest.raises(openai.NotFoundError) as caught:
+        client.audio.speech.create(model="tts-1", voice="alloy", input="Hello")
+    assert (caught.value.code, caught.value.param) == ("voice_not_found", "voice")
+    assert "alloy" in caught.value.message
+
+
+def test_audio_is_sent_while_it_is_spoken(server: Server) -> None:
+    server.backend.configure(chunk_delay_s=0.2)
+    started_s = time.perf_counter()
+    with server.client.stream("POST", ROUTE, json={"input": "Hello, world"}) as answer:
+        blocks = answer.iter_raw()
+        first = next(blocks)
+        first_s = time.perf_counter() - started_s
+        total = len(first) + sum(len(block) for block in blocks)
+    assert first.startswith(b"RIFF") and answer.headers["content-type"] == "audio/wav"
+    assert answer.headers["x-sample-rate"] == "24000"
+    assert first_s < 0.2 < 1.0 < time.perf_counter() - started_s
+    assert total == 44 + 2 * 12 * 1_200
+
+
+@pytest.mark.parametrize(("languages", "expected"), [(("ko", "en"), "en"), (("de", "ko"), "de")])
+def test_language_left_out_is_english_or_the_models_first(
+    server: Server, languages: tuple[str, ...], expected: str
+) -> None:
+    server.backend.configure(languages=languages)
+    assert server.client.post(ROUTE, json={"input": "x"}).status_code == 200
+    assert server.backend.requests[0].language == expected
+
+
+def test_overflow_is_a_real_429(server: Server) -> None:
+    server.backend.configure(max_streams=0)
+    answer = server.client.post(ROUTE, json={"input": "x"})
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "3")
+    assert answer.json()["error"]["type"] == "rate_limit_error"
+
+
+def test_lost_engine_is_503_with_retry_after(server: Server) -> None:
+    server.backend.configure(error=Unavailable("The engine is gone."))
+    answer = server.client.post(ROUTE, json={"input": "x"})
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+
+
+@pytest.mark.parametrize("change", [{"fails_after_chunks": 2}, {"is_cut_short": True}])
+def test_failure_in_mid_stream_cuts_the_transfer(server: Server, change: dict[str, object]) -> None:
+    server.backend.configure(chunk_delay_s=0.02, **change)
+    with (
+        server.client.stream("POST", ROUTE, json={"input": "Hello, world"}) as answer,
+        pytest.raises(httpx.RemoteProtocolError),
+    ):
+        answer.read()
+    assert answer.status_code == 200
+    server.wait_until_idle()
+
+
+def test_client_that_leaves_in_mid_stream_frees_it(server: Server) -> None:
+    server.backend.configure(chunk_delay_s=0.05)
+    with (
+        httpx.Client(base_url=server.url) as client,
+        client.stream("POST", ROUTE, json={"input": "a very long text, " * 10}) as answer,
+    ):
+        blocks = answer.iter_raw()
+        next(blocks)
+        assert server.backend.num_open_streams == 1
+    assert server.wait_until_idle() < 0.2
+    assert server.backend.num_chunks < 20
+
+
+def test_client_that_leaves_before_the_first_chunk_frees_it(server: Server) -> None:
+    server.backend.configure(first_chunk_delay_s=60.0)
+    with httpx.Client(base_url=server.url, timeout=0.3) as client, pytest.raises(httpx.ReadTimeout):
+        client.post(ROUTE, json={"input": "x"})
+    assert server.backend.requests
+    assert server.wait_until_idle() < 0.2
+
+
+@pytest.mark.parametrize("file_format", ["WAV", "FLAC", "MP3", "OGG"])
+def test_upload_of_a_reference_with_form_fields(server: Server, file_format: str) -> None:
+    fields = {"input": "Hello", "speed": "0.5", "seed": "11", "language": "de", "response_format": "pcm"}
+    answer = server.client.post(ROUTE, data=fields, files={FILE_FIELD: ("voice", wav_bytes(file_format=file_format))})
+    assert answer.status_code == 200 and len(answer.content) == 2 * 5 * 1_200 * 2
+    request = server.backend.requests[0]
+    assert request.reference is not None and abs(request.reference.duration_s - 0.5) < 0.1
+    assert (request.speed, request.seed, request.language) == (0.5, 11, "de")
+
+
+def test_reference_in_base64(server: Server) -> None:
+    body = {"input": "Hello", "reference_audio_b64": base64.b64encode(wav_bytes()).decode()}
+    assert server.client.post(ROUTE, json=body).status_code == 200
+    assert server.backend.requests[0].reference is not None
+
+
+@pytest.mark.parametrize(("is_upload", "expected"), [(True, "reference_audio"), (False, "reference_audio_b64")])
+def test_errors_of_the_backend_name_the_field_the_reference_came_in(
+    server: Server, is_upload: bool, expected: str
+) -> None:
+    server.backend.configure(error=ReferenceTooShort("Too short.", field="reference"))
+    if is_upload:
+        answer = server.client.post(ROUTE, data={"input": "x"}, files={FILE_FIELD: wav_bytes()})
+    else:
+        encoded = base64.b64encode(wav_bytes()).decode()
+        answer = server.client.post(ROUTE, json={"input": "x", "reference_audio_b64": encoded})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (422, expected)
