@@ -1,0 +1,93 @@
+"""One side of the bench in a process of its own, so that memory is its own and only one side computes at a time."""
+
+import logging
+import multiprocessing
+from multiprocessing.connection import Connection
+from typing import Any, Protocol
+
+import torch
+
+from serve_app.bench.measure import Measurement, proportional_memory_bytes
+from serve_app.bench.workload import Utterance
+from serve_app.errors import ServiceError
+from serve_app.model.checkpoint import load_checkpoint
+from serve_app.model.device import choose_compute
+from serve_app.settings import Settings
+from serve_app.speech.loading import use_cpu
+from serve_app.voices.voice import VoiceLatents
+
+COQUI = "coqui"
+VOICE_SEED = 7
+
+
+class Side(Protocol):
+    def run(self, jobs: list[Utterance], num_sampled: int) -> Measurement: ...
+
+
+class Worker:
+    """A running side. `name` is `coqui` or one of our number formats."""
+
+    def __init__(self, name: str, settings: Settings, num_slots: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_work, args=(theirs, name, settings, num_slots), daemon=True)
+        self._process.start()
+        theirs.close()
+        self.device = str(self._receive())
+
+    def run(self, jobs: list[Utterance], num_sampled: int = 0) -> tuple[Measurement, int]:
+        """The measurement, and the process's proportional memory after it, in bytes."""
+        self._pipe.send((jobs, num_sampled))
+        measurement: tuple[Measurement, int] = self._receive()
+        return measurement
+
+    def close(self) -> None:
+        self._pipe.send(None)
+        self._process.join(30.0)
+
+    def _receive(self) -> Any:
+        answer = self._pipe.recv()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def _work(pipe: Connection, name: str, settings: Settings, num_slots: int) -> None:
+    logging.disable(logging.WARNING)
+    try:
+        side, device = _build(name, settings, num_slots)
+        pipe.send(device)
+        while (order := pipe.recv()) is not None:
+            measurement = side.run(*order)
+            pipe.send((measurement, proportional_memory_bytes()))
+    except ServiceError as error:
+        pipe.send(error)
+    except Exception as error:
+        pipe.send(RuntimeError(f"{name}: {type(error).__name__}: {error}"))
+        raise
+
+
+def _build(name: str, settings: Settings, num_slots: int) -> tuple[Side, str]:
+    use_cpu(settings.num_threads)
+    compute = choose_compute(settings.device, settings.dtype, settings.quantization)
+    checkpoint = load_checkpoint(
+        settings.model, accept_cpml=settings.accept_cpml, cache_dir=settings.model_cache, progress=_silent
+    )
+    generator = torch.Generator().manual_seed(VOICE_SEED)
+    voice = VoiceLatents(
+        torch.randn(32, checkpoint.config.gpt.width, generator=generator) * 0.5,
+        torch.nn.functional.normalize(torch.randn(checkpoint.config.vocoder.speaker_width, generator=generator), dim=0),
+    )
+    if name == COQUI:
+        from serve_app.bench.coqui import CoquiSide
+
+        return CoquiSide(checkpoint, voice, compute.device), str(compute.device)
+    from serve_app.bench.ours import OurSide
+
+    ours = OurSide(checkpoint, voice, compute, num_slots)
+    checkpoint.tensors.clear()
+    return ours, str(compute)
+
+
+def _silent(_: str) -> None:
+    """The bench says itself what it does."""

@@ -1,0 +1,182 @@
+"""The commands: serve, say, bench. Options are settings by another name; knows nothing of how speech is made."""
+
+import asyncio
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from serve_app.errors import ServiceError
+from serve_app.settings import Settings
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="XTTS v2 as a service."
+)
+
+Model = Annotated[str | None, typer.Option(help=Settings.model_fields["model"].description)]
+Device = Annotated[str | None, typer.Option(help=Settings.model_fields["device"].description)]
+Dtype = Annotated[str | None, typer.Option(help=Settings.model_fields["dtype"].description)]
+Quantization = Annotated[str | None, typer.Option(help=Settings.model_fields["quantization"].description)]
+
+
+def main() -> None:
+    """Runs the command line. An error of ours is one line on stderr and exit status 1."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    for noisy in ("TTS", "trainer", "fsspec", "httpx", "httpx2", "numba"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        app()
+    except ServiceError as error:
+        typer.secho(f"{error.code}: {error.message}", fg="red", err=True)
+        sys.exit(1)
+
+
+def make_settings(**options: Any) -> Settings:
+    """Settings from the environment, with the options that were given on top. Raises `SettingsError`."""
+    from pydantic import ValidationError
+
+    from serve_app.errors import SettingsError
+
+    try:
+        return Settings(**{name: value for name, value in options.items() if value is not None})
+    except ValidationError as error:
+        found = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise SettingsError(f"settings are wrong: {found}. Correct them and start again.") from None
+
+
+@app.command()
+def serve(
+    model: Model = None,
+    host: Annotated[str | None, typer.Option(help=Settings.model_fields["host"].description)] = None,
+    port: Annotated[int | None, typer.Option(help=Settings.model_fields["port"].description)] = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    quantization: Quantization = None,
+    local: Annotated[bool, typer.Option("--local", help="in this one process, without Ray")] = False,
+) -> None:
+    """Serve speech over HTTP until interrupted."""
+    settings = make_settings(model=model, host=host, port=port, device=device, dtype=dtype, quantization=quantization)
+    if local:
+        from serve_app.local import run_local
+
+        run_local(settings)
+    else:
+        from serve_app.deployment import run_serve
+
+        run_serve(settings)
+
+
+@app.command()
+def settings() -> None:
+    """Print every setting, its default and its meaning as a Markdown table."""
+    typer.echo(settings_table())
+
+
+def settings_table() -> str:
+    """A row for each field of `Settings`."""
+    rows = ["| variable | default | meaning |", "| --- | --- | --- |"]
+    for name, field in Settings.model_fields.items():
+        default = str(field.default).replace("True", "true").replace("False", "false")
+        rows.append(f"| `XTTS_{name.upper()}` | `{default}` | {field.description} |")
+    return "\n".join(rows)
+
+
+@app.command()
+def say(
+    text: Annotated[str, typer.Argument(help="what to say")],
+    language: Annotated[str, typer.Option("--language", "-l", help="its language, such as en or ko")] = "en",
+    voice: Annotated[
+        str, typer.Option("--voice", "-v", help="a reference recording to clone, or the name of a voice")
+    ] = "default",
+    output: Annotated[Path, typer.Option("--output", "-o", help="the WAV file to write")] = Path("speech.wav"),
+    seed: Annotated[int | None, typer.Option(min=0, help="the same seed gives the same speech")] = None,
+    speed: Annotated[float, typer.Option(min=0.5, max=2.0, help="duration is divided by it, pitch stays")] = 1.0,
+    model: Model = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    quantization: Quantization = None,
+) -> None:
+    """Speak a text into a WAV file."""
+    from serve_app.say import say_to_file
+
+    settings = make_settings(model=model, device=device, dtype=dtype, quantization=quantization)
+    typer.echo(asyncio.run(say_to_file(settings, text, language, voice, output, seed=seed, speed=speed)))
+
+
+@app.command()
+def bench(
+    model: Annotated[str, typer.Option(help="whose weights both sides use")] = "synthetic:full",
+    concurrency: Annotated[str, typer.Option(help="numbers of requests at once, with commas")] = "1,4,16,32",
+    formats: Annotated[
+        str, typer.Option(help="our number formats, with commas: auto, float32, bfloat16, float16, int8")
+    ] = "auto",
+    device: Device = None,
+    rounds: Annotated[int, typer.Option(min=1, help="counted rounds of each side in turn")] = 3,
+    codes: Annotated[int, typer.Option(min=8, help="codes of a text on average: 21.5 are a second")] = 96,
+    coqui_requests: Annotated[
+        int, typer.Option(min=0, help="requests of a level that coqui-tts speaks; 0: all, and it takes long")
+    ] = 4,
+    json_file: Annotated[Path | None, typer.Option("--json", help="write the table here too")] = None,
+) -> None:
+    """Measure our engine against coqui-tts's own inference: same weights, texts and number of codes, one run."""
+    from serve_app.bench.run import FORMATS, BenchOptions, run_bench
+
+    options = BenchOptions(_numbers(concurrency), _choices(formats, FORMATS), rounds, codes, coqui_requests)
+    run_bench(make_settings(model=model, device=device), options, json_file, echo=typer.echo)
+
+
+@app.command()
+def bench_service(
+    model: Annotated[str, typer.Option(help="whose weights all sides use")] = "synthetic:full",
+    concurrency: Annotated[str, typer.Option(help="numbers of requests at once, with commas")] = "1,4,16",
+    sides: Annotated[
+        str, typer.Option(help="what to hold against the service alone, with commas: local, ray")
+    ] = "local,ray",
+    device: Device = None,
+    dtype: Dtype = None,
+    quantization: Quantization = None,
+    rounds: Annotated[int, typer.Option(min=1, help="counted rounds of each side in turn")] = 3,
+    json_file: Annotated[Path | None, typer.Option("--json", help="write the tables here too")] = None,
+) -> None:
+    """Measure what HTTP and Ray cost: the service alone, behind HTTP, and behind HTTP and Ray, on 127.0.0.1."""
+    from serve_app.bench.service import ServiceBenchOptions, run_service_bench
+
+    options = ServiceBenchOptions(_numbers(concurrency), _choices(sides, ("local", "ray")), rounds)
+    settings = make_settings(model=model, device=device, dtype=dtype, quantization=quantization)
+    run_service_bench(settings, options, json_file, echo=typer.echo)
+
+
+@app.command()
+def bench_kernels(model: Annotated[str, typer.Option(help="whose sizes to measure")] = "synthetic:full") -> None:
+    """Measure the parts of a step alone on this CPU: products, attention, vocoder."""
+    from serve_app.bench.kernels import kernel_table
+    from serve_app.model.checkpoint import load_checkpoint
+    from serve_app.speech.loading import use_cpu
+
+    options = make_settings(model=model)
+    use_cpu(options.num_threads)
+    checkpoint = load_checkpoint(
+        options.model, accept_cpml=options.accept_cpml, cache_dir=options.model_cache, progress=typer.echo
+    )
+    for line in kernel_table(checkpoint):
+        typer.echo(line)
+
+
+def _choices(text: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(each.strip() for each in text.split(",")))
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise typer.BadParameter(f"{unknown[0]!r} is none of {', '.join(known)}")
+    return names
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        numbers = tuple(int(each) for each in text.split(","))
+    except ValueError:
+        numbers = ()
+    if not numbers or min(numbers) < 1:
+        raise typer.BadParameter(f"{text!r} is no list of numbers above 0, such as 1,4,16")
+    return numbers

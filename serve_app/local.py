@@ -1,0 +1,152 @@
+"""The service without Ray: one process that answers HTTP at once and speaks when its model is loaded."""
+
+import asyncio
+import logging
+import signal
+import socket
+import threading
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import aclosing, contextmanager
+from typing import Protocol
+
+import uvicorn
+
+from serve_app.api.app import create_app
+from serve_app.errors import SettingsError, Unavailable
+from serve_app.settings import Settings
+from serve_app.speech.request import AudioChunk, ServiceStatus, SpeechRequest
+
+logger = logging.getLogger(__name__)
+
+LOADING_RETRY_AFTER_S = 5.0
+
+
+class LoadedService(Protocol):
+    """What a process holds: a `SpeechBackend` with a life of its own."""
+
+    def stream(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk]: ...
+
+    async def status(self) -> ServiceStatus: ...
+
+    def check_health(self) -> None: ...
+
+    async def drain(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+ServiceLoader = Callable[[Settings, Callable[[str], None]], LoadedService]
+
+
+def load_speech_service(settings: Settings, progress: Callable[[str], None]) -> LoadedService:
+    """The real service, loaded and warm; blocks for as long as that takes."""
+    from serve_app.speech.service import SpeechService  # here: whoever only serves HTTP never imports torch
+
+    return SpeechService.load(settings, progress)
+
+
+class LoadingBackend:
+    """The seam over a service that is still loading: unready, then the service itself."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.service: LoadedService | None = None
+
+    async def stream(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk]:
+        if self.service is None:
+            message = "The model is still loading; watch /health/ready and try again."
+            raise Unavailable(message, retry_after_s=LOADING_RETRY_AFTER_S)
+        async with aclosing(self.service.stream(request)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def status(self) -> ServiceStatus:
+        if self.service is None:
+            return ServiceStatus(False, self._settings.model, self._settings.device, ())
+        return await self.service.status()
+
+
+def run_local(settings: Settings, load_service: ServiceLoader = load_speech_service) -> None:
+    """Serves on `settings.host:port` until SIGINT or SIGTERM; running requests may finish.
+
+    Raises `StartupError` where the port is taken or the model cannot be loaded.
+    """
+    with bound_socket(settings) as listener:
+        asyncio.run(_serve(settings, load_service, listener))
+
+
+def bound_socket(settings: Settings) -> socket.socket:
+    """A socket on the settings' address, where port 0 is any free one. Raises `SettingsError` if it is taken."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    # With its protocol named, asyncio turns Nagle's algorithm off; else the first audio waits 40 ms for an ACK.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        address = f"{settings.host}:{settings.port}"
+        raise SettingsError(f"Cannot listen on {address}: {error.strerror}; choose another XTTS_PORT.") from None
+    return listener
+
+
+async def _serve(settings: Settings, load_service: ServiceLoader, listener: socket.socket) -> None:
+    backend = LoadingBackend(settings)
+    server = _Server(
+        uvicorn.Config(
+            create_app(backend, settings),
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=int(settings.shutdown_timeout_s),
+        )
+    )
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, server.handle_exit, number, None)
+    url = f"http://{settings.host}:{listener.getsockname()[1]}"
+    logger.info("listening on %s, loading %s", url, settings.model)
+    loading = asyncio.create_task(_load(settings, load_service, backend, server, url))
+    await server.serve(sockets=[listener])
+    if not loading.done():
+        loading.cancel()
+        return
+    loading.result()
+    assert backend.service is not None
+    await backend.service.drain()
+    backend.service.close()
+
+
+async def _load(
+    settings: Settings, load_service: ServiceLoader, backend: LoadingBackend, server: uvicorn.Server, url: str
+) -> None:
+    """Loads in a daemon thread, so that a signal ends the process while it loads. A failure ends the server."""
+    loop = asyncio.get_running_loop()
+    loaded: asyncio.Future[LoadedService] = loop.create_future()
+
+    def settle(service: LoadedService | None, error: Exception | None) -> None:
+        if loaded.cancelled():
+            return
+        if service is not None:
+            loaded.set_result(service)
+        elif error is not None:
+            loaded.set_exception(error)
+
+    def load() -> None:
+        try:
+            loop.call_soon_threadsafe(settle, load_service(settings, logger.info), None)
+        except Exception as error:  # noqa: BLE001 (raised again where it is awaited)
+            loop.call_soon_threadsafe(settle, None, error)
+
+    threading.Thread(target=load, name="load-model", daemon=True).start()
+    try:
+        backend.service = await loaded
+        logger.info("ready on %s", url)
+    except Exception:
+        server.should_exit = True
+        raise
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Nothing: `_serve` has its own handlers, because uvicorn's end the process before the service is closed."""
+        yield

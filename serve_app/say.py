@@ -1,0 +1,65 @@
+"""One text into one WAV file: the newcomer's first command."""
+
+import asyncio
+import logging
+from pathlib import Path
+
+from serve_app.audio.decode import decode_recording
+from serve_app.audio.encoders import encode_wav
+from serve_app.audio.pcm import Recording
+from serve_app.errors import RequestError, VoiceNotFound
+from serve_app.settings import Settings
+from serve_app.speech.request import DEFAULT_VOICE, SpeechRequest, collect
+from serve_app.speech.service import SpeechService
+
+logger = logging.getLogger(__name__)
+
+AUDIO_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus")
+
+
+async def say_to_file(
+    settings: Settings, text: str, language: str, voice: str, output: Path, *, seed: int | None, speed: float
+) -> str:
+    """Speaks `text` and writes a 24 kHz mono 16-bit WAV. `voice` is a recording's path or a voice's name.
+
+    Returns a line about what was written. Raises a `ServiceError`.
+    """
+    _check_directory(output)
+    reference = await asyncio.to_thread(_read_reference, settings, voice)
+    service = await asyncio.to_thread(SpeechService.load, settings, logger.info)
+    try:
+        name = DEFAULT_VOICE if reference is not None else voice
+        request = SpeechRequest(text, language, name, reference, speed=speed, seed=seed, is_streaming=False)
+        samples, summary = await collect(service.stream(request))
+        status = await service.status()
+    finally:
+        service.close()
+    await asyncio.to_thread(_write, output, encode_wav(samples, status.sample_rate_hz))
+    for warning in summary.warnings:
+        logger.warning("note: %s", warning)
+    return (
+        f"{output}: {summary.duration_s:.2f} s of speech in {summary.timings_s['synthesis']:.2f} s, seed {summary.seed}"
+    )
+
+
+def _check_directory(output: Path) -> None:
+    """Before minutes go into loading a model."""
+    if not output.parent.is_dir():
+        raise RequestError(f"there is no directory {str(output.parent)!r}: make it, or choose another", field="output")
+
+
+def _write(output: Path, wav: bytes) -> None:
+    try:
+        output.write_bytes(wav)
+    except OSError as error:
+        message = f"cannot write {str(output)!r}: {error.strerror}; choose another place"
+        raise RequestError(message, field="output") from error
+
+
+def _read_reference(settings: Settings, voice: str) -> Recording | None:
+    path = Path(voice).expanduser()
+    if path.is_file():
+        return decode_recording(path.read_bytes(), max_bytes=settings.max_upload_bytes, field="voice")
+    if path.suffix.lower() in AUDIO_SUFFIXES:
+        raise VoiceNotFound(f"there is no file {voice!r}: give a recording's path, or a voice's name", field="voice")
+    return None

@@ -1,0 +1,280 @@
+"""Real Ray on this machine, one cluster for the module, with the fake service in the engine replica."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from typing import IO
+
+import httpx
+import numpy as np
+import psutil
+import pytest
+import ray
+from ray import serve
+from ray.serve.config import HTTPOptions, ProxyLocation
+from ray.serve.schema import LoggingConfig
+
+from serve_app.audio.pcm import to_int16_bytes
+from serve_app.deployment import (
+    APP_NAME,
+    PROXY_CALLBACK,
+    EngineBackend,
+    build_app,
+    build_application,
+    engine_options,
+    parse_settings,
+)
+from serve_app.errors import SettingsError, Unavailable
+from serve_app.local import bound_socket
+from serve_app.settings import Settings
+from serve_app.speech.request import SpeechRequest
+from tests.fakes import load_fake_service, sine_for
+
+ROUTE = "/v1/audio/speech"
+LONG = "a long text, " * 20  # 130 chunks: about three seconds of the fake's time
+
+
+def free_port() -> int:
+    with bound_socket(Settings(host="127.0.0.1", port=0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="module")
+def client() -> Generator[httpx.Client]:
+    os.environ["RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"] = PROXY_CALLBACK
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    port = free_port()
+    ray.init(
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        _node_ip_address="127.0.0.1",
+        object_store_memory=128 * 1024 * 1024,
+    )
+    try:
+        serve.start(
+            proxy_location=ProxyLocation.HeadOnly,
+            http_options=HTTPOptions(host="127.0.0.1", port=port),
+            logging_config=LoggingConfig(log_level="WARNING"),
+        )
+        settings = Settings(max_slots=4, max_waiting=2, shutdown_timeout_s=5.0)
+        serve.run(build_application(settings, load_fake_service), name=APP_NAME)
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30.0) as client:
+            yield client
+    finally:
+        serve.shutdown()
+        ray.shutdown()
+
+
+def num_open_streams(client: httpx.Client) -> int:
+    """As the fake in the engine replica counts them: it answers with as many samples, and one."""
+    answer = client.post(ROUTE, json={"input": "count", "response_format": "pcm"})
+    assert answer.status_code == 200, answer.text
+    return len(answer.content) // 2 - 1
+
+
+def wait_until_idle(client: httpx.Client, timeout_s: float = 5.0) -> float:
+    started_s = time.perf_counter()
+    while num_open_streams(client):
+        assert time.perf_counter() - started_s < timeout_s, "a stream was left open in the engine replica"
+    return time.perf_counter() - started_s
+
+
+@pytest.mark.ray
+def test_health_through_ray(client: httpx.Client) -> None:
+    assert client.get("/health/live").status_code == 200
+    assert client.get("/health").json()["model"] == "fake"
+    assert client.get("/health/ready").status_code == 200
+
+
+@pytest.mark.ray
+def test_audio_streams_through_ray(client: httpx.Client) -> None:
+    request = SpeechRequest("Hello through Ray, in several chunks", "en", seed=5)
+    body = {"input": request.text, "seed": 5, "response_format": "pcm"}
+    started_s = time.perf_counter()
+    with client.stream("POST", ROUTE, json=body) as answer:
+        blocks = answer.iter_raw()
+        audio = next(blocks)
+        first_s = time.perf_counter() - started_s
+        audio += b"".join(blocks)
+    assert audio == to_int16_bytes(sine_for(request))
+    assert first_s < (time.perf_counter() - started_s) / 2
+
+
+@pytest.mark.ray
+def test_request_id_is_returned_once(client: httpx.Client) -> None:
+    answer = client.get("/health/live", headers={"x-request-id": "job-7"})
+    assert answer.headers.get_list("x-request-id") == ["job-7"]
+    assert len(client.get("/health/live", headers={"x-request-id": "a b"}).headers["x-request-id"]) == 36
+
+
+@pytest.mark.ray
+def test_service_error_crosses_the_processes_whole(client: httpx.Client) -> None:
+    answer = client.post(ROUTE, json={"input": "unknown voice"})
+    assert answer.status_code == 404
+    assert answer.json()["error"] == {
+        "code": "voice_not_found",
+        "message": "There is no such voice.",
+        "type": "invalid_request_error",
+        "param": "voice",
+    }
+
+
+@pytest.mark.ray
+def test_bug_in_a_replica_is_500_in_our_shape(client: httpx.Client) -> None:
+    answer = client.post(ROUTE, json={"input": "a bug"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal_error")
+    assert "ZeroDivisionError" not in answer.text
+
+
+@pytest.mark.ray
+def test_overflow_is_429_in_our_shape(client: httpx.Client) -> None:
+    async def burst() -> list[httpx.Response]:
+        async with httpx.AsyncClient(base_url=client.base_url, timeout=30.0) as many:
+            return await asyncio.gather(*(many.post(ROUTE, json={"input": "x" * 60}) for _ in range(20)))
+
+    answers = asyncio.run(burst())
+    statuses = [answer.status_code for answer in answers]
+    assert set(statuses) == {200, 429}, [answer.text for answer in answers if answer.status_code not in (200, 429)]
+    assert statuses.count(200) >= 6  # the slots and a little prefetch
+    refused = answers[statuses.index(429)]
+    assert refused.json()["error"]["code"] == "overloaded" and int(refused.headers["retry-after"]) >= 1
+    assert wait_until_idle(client) < 1
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize("headers", [{}, {"x-request-disconnect-disabled": "?1"}])
+def test_client_that_leaves_frees_the_engine(client: httpx.Client, headers: dict[str, str]) -> None:
+    with (
+        httpx.Client(base_url=client.base_url) as leaving,
+        leaving.stream("POST", ROUTE, json={"input": LONG}, headers=headers) as answer,
+    ):
+        blocks = answer.iter_raw()
+        next(blocks)
+        assert num_open_streams(client) == 1
+    assert wait_until_idle(client) < 0.5
+
+
+@pytest.mark.ray
+def test_client_cannot_set_the_proxys_timeout(client: httpx.Client) -> None:
+    answer = client.post(ROUTE, json={"input": "x" * 60}, headers={"x-request-timeout-seconds": "0.1"})
+    assert answer.status_code == 200
+
+
+def test_ingress_imports_no_torch() -> None:
+    code = "import sys, serve_app.deployment; print([name for name in ('torch', 'TTS') if name in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def engine_pid(client: httpx.Client) -> int:
+    (notice,) = client.get("/health").json()["notices"]
+    return int(notice.removeprefix("pid "))
+
+
+@pytest.mark.ray
+def test_killed_replica_fails_its_requests_and_the_next_succeed(client: httpx.Client) -> None:
+    with client.stream("POST", ROUTE, json={"input": LONG}) as answer:
+        blocks = answer.iter_raw()
+        next(blocks)
+        os.kill(engine_pid(client), signal.SIGKILL)
+        with pytest.raises(httpx.RemoteProtocolError):
+            b"".join(blocks)
+    statuses = []
+    deadline_s = time.perf_counter() + 30
+    while time.perf_counter() < deadline_s:
+        answer = client.post(ROUTE, json={"input": "x"})
+        statuses.append(answer.status_code)
+        if answer.status_code == 200:
+            break
+        assert answer.json()["error"]["code"] == "unavailable"
+    assert statuses[-1] == 200 and set(statuses[:-1]) <= {503}
+
+
+@pytest.mark.ray
+def test_backend_without_a_replica_is_unavailable(client: httpx.Client) -> None:
+    async def ask() -> None:
+        backend = EngineBackend(serve.get_deployment_handle("Engine", APP_NAME))
+        samples = [chunk.samples async for chunk in backend.stream(SpeechRequest("Hello", "en"))]
+        np.testing.assert_array_equal(np.concatenate(samples), sine_for(SpeechRequest("Hello", "en")))
+        serve.delete(APP_NAME)
+        with pytest.raises(Unavailable):
+            [chunk async for chunk in backend.stream(SpeechRequest("Hello", "en"))]
+
+    asyncio.run(ask())
+
+
+def test_settings_are_read_from_text() -> None:
+    settings = parse_settings({"model": "synthetic:full", "max_slots": "8", "deterministic": "true"})
+    assert (settings.model, settings.max_slots, settings.deterministic) == ("synthetic:full", 8, True)
+
+
+@pytest.mark.parametrize(("name", "value"), [("max_slot", "8"), ("max_slots", "many"), ("max_slots", -1)])
+def test_wrong_settings_are_refused_by_name(name: str, value: object) -> None:
+    with pytest.raises(SettingsError, match=name):
+        build_app({name: value})
+
+
+def test_builder_makes_an_application_of_two_deployments() -> None:
+    assert isinstance(build_app({"model": "synthetic:tiny"}), serve.Application)
+
+
+def test_engine_takes_a_request_per_slot_and_a_little_more() -> None:
+    settings = Settings(
+        max_slots=16, max_waiting=30, num_ingress_replicas=4, min_engine_replicas=2, max_engine_replicas=5
+    )
+    options = engine_options(settings)
+    assert (options["max_ongoing_requests"], options["max_queued_requests"]) == (18, 8)
+    autoscaling = options["autoscaling_config"]
+    assert (autoscaling.min_replicas, autoscaling.max_replicas) == (2, 5)
+    assert autoscaling.target_ongoing_requests == 12
+    assert options["graceful_shutdown_timeout_s"] == settings.shutdown_timeout_s
+    assert engine_options(Settings(num_gpus_per_engine=0.5))["max_ongoing_requests"] == 72
+
+
+SERVE = """
+import logging, sys
+from serve_app.deployment import run_serve
+from serve_app.settings import Settings
+from tests.fakes import load_fake_service
+logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+run_serve(Settings(port=int(sys.argv[1]), shutdown_timeout_s=5.0), load_fake_service)
+"""
+
+
+@pytest.mark.ray
+def test_serve_runs_until_it_is_told_to_stop_and_leaves_nothing() -> None:
+    port = free_port()
+    process = subprocess.Popen([sys.executable, "-c", SERVE, str(port)], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    try:
+        lines = list(iter_until(process.stderr, f"ready on http://127.0.0.1:{port}"))
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30.0) as client:
+            assert client.get("/health/ready").status_code == 200
+            assert client.post(ROUTE, json={"input": "Hello"}).status_code == 200
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert children
+        process.send_signal(signal.SIGTERM)
+        lines += process.communicate(timeout=30)[1].splitlines()
+    finally:
+        process.kill()
+    log = "\n".join(lines)
+    assert process.returncode == 0, log
+    assert "loading the fake" in log and "stopping" in log
+    assert "Dashboard" not in log and "usage stat" not in log.lower()
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert alive == []
+
+
+def iter_until(lines: IO[str], text: str) -> Generator[str]:
+    for line in lines:
+        yield line
+        if text in line:
+            return
+    pytest.fail(f"the output ended without {text!r}")

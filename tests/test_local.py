@@ -1,0 +1,119 @@
+"""The server without Ray, as a process of its own, with the fake service behind it."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+
+import httpx
+import pytest
+
+from serve_app.errors import SettingsError
+from serve_app.local import bound_socket, run_local
+from serve_app.settings import Settings
+from tests.fakes import FakeService
+
+SERVE = """
+import logging, sys, time
+from serve_app.errors import CheckpointError
+from serve_app.local import run_local
+from serve_app.settings import Settings
+from tests.fakes import load_fake_service
+def load(settings, progress):
+    progress("loading slowly")
+    time.sleep(float(sys.argv[2]))
+    if sys.argv[3] == "broken":
+        raise CheckpointError("this is no checkpoint")
+    return load_fake_service(settings, progress)
+logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+run_local(Settings(port=int(sys.argv[1]), shutdown_timeout_s=5.0), load)
+"""
+
+
+@contextmanager
+def serving(loading_s: float, kind: str = "whole") -> Generator[tuple[httpx.Client, subprocess.Popen[str]]]:
+    with bound_socket(Settings(port=0)) as probe:
+        port = probe.getsockname()[1]
+    arguments = [sys.executable, "-c", SERVE, str(port), str(loading_s), kind]
+    process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10.0) as client:
+            wait_for(client, "/health/live")
+            yield client, process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def wait_for(client: httpx.Client, path: str, timeout_s: float = 20.0) -> None:
+    deadline_s = time.perf_counter() + timeout_s
+    while time.perf_counter() < deadline_s:
+        with suppress(httpx.TransportError):
+            if client.get(path).status_code == 200:
+                return
+        time.sleep(0.02)
+    pytest.fail(f"{path} was not 200 in {timeout_s} s")
+
+
+def test_server_answers_while_it_loads_and_speaks_afterwards() -> None:
+    with serving(loading_s=1.0) as (client, process):
+        assert client.get("/health/ready").status_code == 503
+        assert client.get("/health").json()["status"] == "starting"
+        refused = client.post("/synthesize_base64", json={"text": "x"})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "unavailable")
+        wait_for(client, "/health/ready")
+        assert client.post("/synthesize_base64", json={"text": "x"}).status_code == 200
+        process.send_signal(signal.SIGTERM)
+        _, log = process.communicate(timeout=10)
+    assert process.returncode == 0
+    assert "loading slowly" in log and "ready on http://127.0.0.1" in log
+
+
+def test_first_audio_does_not_wait_for_an_acknowledgement() -> None:
+    with serving(loading_s=0.0) as (client, _):
+        wait_for(client, "/health/ready")
+        firsts_s = []
+        for _ in range(5):
+            started_s = time.perf_counter()
+            with client.stream("POST", "/v1/audio/speech", json={"input": "Hello"}) as answer:
+                blocks = answer.iter_raw()
+                next(blocks)
+                firsts_s.append(time.perf_counter() - started_s)
+                list(blocks)
+    assert min(firsts_s) < 0.03
+
+
+def test_running_speech_may_finish_when_the_server_stops() -> None:
+    with serving(loading_s=0.0) as (client, process):
+        wait_for(client, "/health/ready")
+        with client.stream("POST", "/v1/audio/speech", json={"input": "x" * 100, "response_format": "pcm"}) as answer:
+            blocks = answer.iter_raw()
+            num_bytes = len(next(blocks))
+            process.send_signal(signal.SIGTERM)
+            num_bytes += sum(len(block) for block in blocks)
+        assert num_bytes == 2 * 100 * 1_200
+        process.communicate(timeout=10)
+    assert process.returncode == 0
+
+
+def test_signal_while_it_loads_ends_it() -> None:
+    with serving(loading_s=30.0) as (_, process):
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=5)
+    assert process.returncode == 0
+
+
+def test_model_that_cannot_be_loaded_ends_the_server_with_the_reason() -> None:
+    with serving(loading_s=0.5, kind="broken") as (_, process):
+        _, log = process.communicate(timeout=10)
+    assert process.returncode == 1
+    assert "this is no checkpoint" in log
+
+
+def test_taken_port_is_refused_by_name() -> None:
+    with bound_socket(Settings(port=0)) as taken:
+        taken.listen()
+        with pytest.raises(SettingsError, match="XTTS_PORT"):
+            run_local(Settings(port=taken.getsockname()[1]), lambda settings, progress: FakeService())
