@@ -140,6 +140,13 @@ def test_torch_free_modules_do_not_load_torch() -> None:
     assert run.returncode == 0, run.stderr
 
 
+def test_service_loads_without_transformers() -> None:
+    """It moves often and breaks audio silently, and takes seconds and memory: only tests and the bench load it."""
+    program = f"import sys, {PACKAGE}.speech.loading; sys.exit('transformers' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr or "serve_app.speech.loading imports transformers"
+
+
 def test_every_imported_library_is_a_declared_dependency() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = {canonicalize_name(Requirement(line).name) for line in project["dependencies"]}

@@ -1,4 +1,4 @@
-"""coqui's own modules that we run as they are, built without spending time on weights that loading replaces.
+"""The modules of a voice's and the vocoder's weights, built without spending time on weights that loading replaces.
 
 Knows shapes only: every module comes on the meta device, and `fill` gives it its weights.
 """
@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 from TTS.encoder.models.resnet import ResNetSpeakerEncoder
-from TTS.tts.layers.tortoise.autoregressive import ConditioningEncoder
 from TTS.tts.layers.xtts.perceiver_encoder import PerceiverResampler
 from TTS.vocoder.models.hifigan_generator import HifiganGenerator
 
+from serve_app.model.conditioning_encoder import ConditioningEncoder
 from serve_app.model.config import NUM_CONDITIONING_LATENTS, GptConfig, VocoderConfig
 
 NUM_MELS = 80
@@ -31,7 +31,7 @@ SPEAKER_ENCODER_AUDIO = {
 def build_conditioning_encoder(gpt: GptConfig) -> nn.Module:
     """Mel frames [batch, 80, frames] → [batch, width, frames]. Its weights are named `gpt.conditioning_encoder.*`."""
     with torch.device("meta"):
-        return _module(ConditioningEncoder(NUM_MELS, gpt.width, num_attn_heads=gpt.num_heads))
+        return ConditioningEncoder(NUM_MELS, gpt.width, gpt.num_heads)
 
 
 def build_perceiver(gpt: GptConfig) -> nn.Module:
