@@ -5,6 +5,7 @@ its samples are those of the whole and a stream needs no crossfade. A window nev
 shifted inward instead, because zeros in place of an end change its samples.
 """
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -37,9 +38,15 @@ class Window:
 
 
 class AudioStream:
-    """The audio of one sequence: how much is out, how much may come now."""
+    """The audio of one sequence: how much is out, how much may come now.
 
-    def __init__(self, vocoder: Vocoder, speaker: Tensor, speed: float, chunk_codes: tuple[int, ...]) -> None:
+    Where windows end moves their last bits. A stream that has fallen behind goes on to the newest latents at once, or,
+    when it `keeps_chunks`, chunk by chunk as it would have done in time.
+    """
+
+    def __init__(
+        self, vocoder: Vocoder, speaker: Tensor, speed: float, chunk_codes: tuple[int, ...], *, keeps_chunks: bool
+    ) -> None:
         self.speaker = speaker  # [speaker width]
         self.grid = FrameGrid(vocoder.config, speed)
         self.latents: Tensor | None = None  # [num codes, width]
@@ -47,6 +54,8 @@ class AudioStream:
         self.first_out_s: float | None = None
         self.is_complete = False  # all latents are there
         self.is_due = False  # a window can be made and is wanted
+        self._keeps_chunks = keeps_chunks
+        self._targets: deque[int] = deque()  # numbers of codes whose audio is due; after them comes the end
         self._context = vocoder.context_frames
         self._chunk_codes = chunk_codes
         self._chunk_index = 0
@@ -58,7 +67,8 @@ class AudioStream:
 
     def complete(self, latents: Tensor) -> None:
         """No more latents will come."""
-        self.latents, self.is_complete, self.is_due = latents, True, True
+        self.latents, self.is_complete = latents, True
+        self._aim(None)
 
     def is_chunk_due(self, num_codes: int) -> bool:
         """Whether the stream's schedule wants audio at this number of codes."""
@@ -69,16 +79,36 @@ class AudioStream:
         self.latents = latents
         self._chunk_index = min(self._chunk_index + 1, len(self._chunk_codes) - 1)
         self._next_codes = latents.shape[0] + self._chunk_codes[self._chunk_index]
-        self.is_due = self._num_ready - self.num_out > 0
+        self._aim(latents.shape[0])
+
+    def _aim(self, target: int | None) -> None:
+        """Wants audio up to `target` codes, None for all there are."""
+        if not self._keeps_chunks:
+            self._targets.clear()
+        if target is not None:
+            self._targets.append(target)
+        self._drop_met_targets()
+
+    def _drop_met_targets(self) -> None:
+        while self._targets and self._num_left <= 0:
+            self._targets.popleft()
+        self.is_due = bool(self._targets) or (self.is_complete and self._num_left > 0)
+
+    @property
+    def _is_at_end(self) -> bool:
+        return self.is_complete and not self._targets
 
     @property
     def _num_ready(self) -> int:
-        """Frames whose samples are final."""
-        assert self.latents is not None
-        num_latents = self.latents.shape[0]
-        if self.is_complete:
-            return self.grid.num_frames(num_latents)
-        return self.grid.num_settled(num_latents) - self._context
+        """Frames up to the target in hand whose samples are final."""
+        if self._is_at_end:
+            assert self.latents is not None
+            return self.grid.num_frames(self.latents.shape[0])
+        return self.grid.num_settled(self._targets[0]) - self._context
+
+    @property
+    def _num_left(self) -> int:
+        return self._num_ready - self.num_out
 
     def next_window(self, max_frames: int) -> Window:
         """The earliest frames due, with context, `max_frames` in all at most.
@@ -88,7 +118,7 @@ class AudioStream:
         """
         assert self.is_due
         ready, context, first = self._num_ready, self._context, self.num_out
-        end = ready if self.is_complete else ready + context
+        end = ready if self._is_at_end else ready + context
         start = max(0, first - context)
         stop = min(end, start + max_frames)
         width = -(-(stop - start) // WIDTH_STEP) * WIDTH_STEP
@@ -101,8 +131,9 @@ class AudioStream:
     def hand_over(self, window: Window) -> None:
         """The window's samples have left."""
         self.num_out = window.last
-        num_left = self._num_ready - self.num_out
-        self.is_due = num_left > 0 if self.is_complete else num_left >= WIDTH_STEP
+        if self._targets and self._num_left < WIDTH_STEP:
+            self._targets.popleft()  # its rest goes with the next
+        self._drop_met_targets()
 
 
 class Renderer:
@@ -112,7 +143,8 @@ class Renderer:
         self._vocoder, self._config, self._device = vocoder, config, device
 
     def open(self, speaker: Tensor, speed: float, chunk_codes: tuple[int, ...]) -> AudioStream:
-        return AudioStream(self._vocoder, speaker.to(self._device), speed, chunk_codes)
+        speaker, keeps_chunks = speaker.to(self._device), self._config.is_deterministic
+        return AudioStream(self._vocoder, speaker, speed, chunk_codes, keeps_chunks=keeps_chunks)
 
     @torch.inference_mode()
     def warm_up(self) -> None:
@@ -160,7 +192,7 @@ class Renderer:
         by_width: dict[int, list[Window]] = {}
         for window in windows:
             by_width.setdefault(window.num_frames, []).append(window)
-        size = self._config.max_window_batch
+        size = 1 if self._config.is_deterministic else self._config.max_window_batch
         return [group[at : at + size] for group in by_width.values() for at in range(0, len(group), size)]
 
 
