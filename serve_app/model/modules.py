@@ -1,21 +1,23 @@
-"""The modules of a voice's and the vocoder's weights, built without spending time on weights that loading replaces.
+"""The modules that make a voice of a recording, built without spending time on weights that loading replaces.
 
 Knows shapes only: every module comes on the meta device, and `fill` gives it its weights.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 from TTS.encoder.models.resnet import ResNetSpeakerEncoder
 from TTS.tts.layers.xtts.perceiver_encoder import PerceiverResampler
-from TTS.vocoder.models.hifigan_generator import HifiganGenerator
 
 from serve_app.model.conditioning_encoder import ConditioningEncoder
 from serve_app.model.config import NUM_CONDITIONING_LATENTS, GptConfig, VocoderConfig
 
 NUM_MELS = 80
+DRAWS = ("normal_", "uniform_", "kaiming_normal_", "kaiming_uniform_")
 
 # Constants of TTS.tts.layers.xtts.hifigan_decoder.HifiDecoder.
 SPEAKER_ENCODER_AUDIO = {
@@ -28,9 +30,32 @@ SPEAKER_ENCODER_AUDIO = {
 }
 
 
+class _Undrawn(TorchFunctionMode):
+    """Leaves random weights undrawn: on the meta device too drawing is work, and loads all of torch's compiler."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__name__", None) in DRAWS:  # of torch.nn.init or of a tensor
+            return args[0] if args else kwargs["tensor"]
+        return (torch.empty if func is torch.randn else func)(*args, **kwargs)
+
+
+@contextmanager
+def _weightless() -> Generator[None]:
+    """Modules built within have shapes only."""
+    with torch.device("meta"), _Undrawn():
+        yield
+
+
 def build_conditioning_encoder(gpt: GptConfig) -> nn.Module:
     """Mel frames [batch, 80, frames] → [batch, width, frames]. Its weights are named `gpt.conditioning_encoder.*`."""
-    with torch.device("meta"):
+    with _weightless():
         return ConditioningEncoder(NUM_MELS, gpt.width, gpt.num_heads)
 
 
@@ -39,7 +64,7 @@ def build_perceiver(gpt: GptConfig) -> nn.Module:
 
     Constants from TTS.tts.layers.xtts.gpt.GPT.
     """
-    with torch.device("meta"):
+    with _weightless():
         perceiver = PerceiverResampler(
             dim=gpt.width,
             depth=2,
@@ -55,7 +80,7 @@ def build_perceiver(gpt: GptConfig) -> nn.Module:
 
 def build_speaker_encoder(vocoder: VocoderConfig) -> nn.Module:
     """Samples [batch, n] at 16 kHz → [batch, 512]. Its weights are named `hifigan_decoder.speaker_encoder.*`."""
-    with torch.device("meta"):
+    with _weightless():
         encoder = ResNetSpeakerEncoder(
             input_dim=SPEAKER_ENCODER_AUDIO["num_mels"],
             proj_dim=vocoder.speaker_width,
@@ -67,31 +92,6 @@ def build_speaker_encoder(vocoder: VocoderConfig) -> nn.Module:
     encoder.torch_spec = encoder.get_torch_mel_spectrogram_class(SPEAKER_ENCODER_AUDIO)
     encoder.use_torch_spec = True
     return _module(encoder)
-
-
-def build_vocoder(vocoder: VocoderConfig) -> nn.Module:
-    """Frames [batch, input_width, t] and a voice [batch, speaker_width, 1] → samples [batch, 1, t · hop_length].
-
-    Its weights are named `hifigan_decoder.waveform_decoder.*`; weight norm is still on.
-    """
-    with torch.device("meta"):
-        generator = HifiganGenerator(
-            vocoder.input_width,
-            1,
-            "1",
-            [list(dilations) for dilations in vocoder.resblock_dilations],
-            list(vocoder.resblock_kernel_sizes),
-            list(vocoder.upsample_kernel_sizes),
-            vocoder.initial_channels,
-            list(vocoder.upsample_rates),
-            inference_padding=0,
-            cond_channels=vocoder.speaker_width,
-            conv_pre_weight_norm=False,
-            conv_post_weight_norm=False,
-            conv_post_bias=False,
-            cond_in_each_up_layer=True,
-        )
-        return _module(generator)
 
 
 def fill(

@@ -12,7 +12,6 @@ from serve_app.model.modules import (
     build_conditioning_encoder,
     build_perceiver,
     build_speaker_encoder,
-    build_vocoder,
 )
 
 CONDITIONING_ENCODER = "gpt.conditioning_encoder."
@@ -64,9 +63,8 @@ def tensor_shapes(config: ModelConfig) -> dict[str, torch.Size]:
         CONDITIONING_ENCODER: build_conditioning_encoder(config.gpt),
         PERCEIVER: build_perceiver(config.gpt),
         SPEAKER_ENCODER: build_speaker_encoder(config.vocoder),
-        VOCODER: build_vocoder(config.vocoder),
     }
-    shapes = {MEL_STATS: torch.Size([NUM_MELS])} | _gpt_shapes(config.gpt)
+    shapes = {MEL_STATS: torch.Size([NUM_MELS])} | _gpt_shapes(config.gpt) | _vocoder_shapes(config.vocoder)
     for prefix, module in parts.items():
         shapes |= {prefix + name: tensor.shape for name, tensor in module.state_dict().items()}
     return shapes
@@ -96,6 +94,32 @@ def _gpt_shapes(gpt: GptConfig) -> dict[str, torch.Size]:
     for name in norms:
         shapes |= {f"{name}.weight": (width,), f"{name}.bias": (width,)}
     return {f"gpt.{name}": torch.Size(shape) for name, shape in shapes.items()}
+
+
+def _vocoder_shapes(vocoder: VocoderConfig) -> dict[str, torch.Size]:
+    """`TTS.vocoder.models.hifigan_generator.HifiganGenerator` as coqui's `HifiDecoder` builds it, weight norm on."""
+    channels = vocoder.initial_channels
+    plain: dict[str, tuple[int, ...]] = {
+        "conv_pre": (channels, vocoder.input_width, 7),
+        "cond_layer": (channels, vocoder.speaker_width, 1),
+    }
+    normed: dict[str, tuple[int, ...]] = {}
+    blocks = [*zip(vocoder.resblock_kernel_sizes, vocoder.resblock_dilations, strict=True)]
+    for stage, kernel in enumerate(vocoder.upsample_kernel_sizes):
+        normed[f"ups.{stage}"] = (channels, channels // 2, kernel)  # transposed: [in, out, kernel]
+        channels //= 2
+        plain[f"conds.{stage}"] = (channels, vocoder.speaker_width, 1)
+        for number, (size, dilations) in enumerate(blocks, start=stage * len(blocks)):
+            for part in (f"{convs}.{index}" for convs in ("convs1", "convs2") for index in range(len(dilations))):
+                normed[f"resblocks.{number}.{part}"] = (channels, channels, size)
+    shapes: dict[str, tuple[int, ...]] = {"conv_post.weight": (1, channels, 7)}
+    for name, shape in plain.items():
+        shapes |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
+    for name, shape in normed.items():
+        num_out = shape[1] if name.startswith("ups.") else shape[0]
+        weight = f"{name}.parametrizations.weight"
+        shapes |= {f"{name}.bias": (num_out,), f"{weight}.original0": (shape[0], 1, 1), f"{weight}.original1": shape}
+    return {VOCODER + name: torch.Size(shape) for name, shape in shapes.items()}
 
 
 def infer_vocoder(tensors: Mapping[str, torch.Tensor], base: VocoderConfig) -> VocoderConfig:
