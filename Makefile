@@ -56,7 +56,8 @@ $(BIN)/uv: requirements-build.lock
 	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' || { \
 		echo "error: $$("$(PYTHON)" --version) is not supported: Python 3.11 to 3.14 is. Name one: make PYTHON=python3.12" >&2; exit 1; }
 	@echo "[1/3] preparing $(VENV) with $$("$(PYTHON)" --version)"
-	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear $(VENV) || { \
+		echo "error: $(PYTHON) cannot make a virtual environment; on Debian and Ubuntu, apt install python3-venv" >&2; exit 1; }
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes -r requirements-build.lock
 	@touch $@
 

@@ -78,7 +78,7 @@ def settings_table() -> str:
     """A row for each field of `Settings`."""
     rows = ["| variable | default | meaning |", "| --- | --- | --- |"]
     for name, field in Settings.model_fields.items():
-        default = str(field.default).replace("True", "true").replace("False", "false")
+        default = str(field.default).replace("True", "true").replace("False", "false").replace("None", "")
         rows.append(f"| `XTTS_{name.upper()}` | `{default}` | {field.description} |")
     return "\n".join(rows)
 

@@ -31,8 +31,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serve_app.api.app import create_app
 from serve_app.api.middleware import is_sane_request_id
-from serve_app.errors import Overloaded, ServiceError, SettingsError, StartupError, Unavailable
+from serve_app.errors import EngineFailed, Overloaded, ServiceError, SettingsError, StartupError, Unavailable
 from serve_app.local import ServiceLoader, bound_socket, load_speech_service
+from serve_app.model.source import check_source
 from serve_app.settings import Settings
 from serve_app.speech.request import AudioChunk, ServiceStatus, SpeechRequest
 
@@ -42,12 +43,19 @@ APP_NAME = "default"
 ENGINE_NAME = "Engine"
 STATUS_TIMEOUT_S = 2.0
 LOST_RETRY_AFTER_S = 5.0
+END_DELAY_S = 1.0  # of a replica whose engine failed
 OVERLOAD_RETRY_AFTER_S = 2.0
 SHUTDOWN_MARGIN_S = 5.0  # beyond the replicas' own time-out, for Serve to notice
 TARGET_LOAD = 0.75  # of the slots: where autoscaling adds a replica
 MAX_INGRESS_REQUESTS = 1_000
+INGRESS_CPUS = 0.1
 OBJECT_STORE_BYTES = 256 * 1024 * 1024  # of a local cluster; recordings pass through it
 PROXY_CALLBACK = f"{__name__}:proxy_middlewares"
+PROXY_STEERING_HEADERS = (
+    "x-request-timeout-seconds",
+    "x-request-disconnect-disabled",
+    *("x-session-id", "x_session_id", "serve-multiplexed-model-id", "serve_multiplexed_model_id"),
+)
 
 
 class EngineReplica:
@@ -55,9 +63,9 @@ class EngineReplica:
 
     def __init__(self, settings: Settings, load_service: ServiceLoader) -> None:
         _log_to_stderr()
-        with ThreadPoolExecutor(
-            1, "load"
-        ) as loader:  # Serve calls this on a running event loop; a load may use its own
+        self._is_ending = False
+        # Serve calls this on a running event loop, and a load may use one of its own.
+        with ThreadPoolExecutor(1, "load") as loader:
             self._service = loader.submit(load_service, settings, logger.info).result()
 
     async def stream(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk | ServiceError]:
@@ -66,6 +74,9 @@ class EngineReplica:
             async with aclosing(self._service.stream(request)) as chunks:
                 async for chunk in chunks:
                     yield chunk
+        except EngineFailed as error:
+            self._end_soon(error)
+            yield _lost(error)
         except ServiceError as error:
             yield error
 
@@ -73,8 +84,19 @@ class EngineReplica:
         return await self._service.status()
 
     def check_health(self) -> None:
-        """Called by Serve; raising three times in a row replaces the replica."""
-        self._service.check_health()
+        """Called by Serve; raising three times in a row replaces the replica, and so does its end, at once."""
+        try:
+            self._service.check_health()
+        except EngineFailed as error:
+            self._end_soon(error)
+            raise
+
+    def _end_soon(self, error: EngineFailed) -> None:
+        """A failed engine answers fastest, so the router would choose it most: its process ends, once waiters know."""
+        if not self._is_ending:
+            self._is_ending = True
+            logger.error("this engine replica ends: %s", error.message)
+            threading.Timer(END_DELAY_S, os._exit, (1,)).start()
 
     async def __del__(self) -> None:
         """Called by Serve when it stops the replica, once its streams have ended or their time is over."""
@@ -209,7 +231,41 @@ def build_application(settings: Settings, load_service: ServiceLoader = load_spe
     """Engine and ingress deployments, bound to each other. `load_service` is called in each engine replica."""
     engine = serve.deployment(name=ENGINE_NAME, **engine_options(settings))(EngineReplica)
     ingress = serve.deployment(name="Ingress", **ingress_options(settings))(serve.ingress()(Ingress))
-    return ingress.bind(settings, engine.bind(settings, load_service))
+    return ingress.bind(settings, engine.bind(engine_settings(settings), load_service))
+
+
+def num_gpus(settings: Settings) -> float:
+    """GPUs of one engine replica. Raises `SettingsError` where the device says otherwise."""
+    asked = settings.num_gpus_per_engine
+    if asked is None:
+        return 1.0 if settings.device == "cuda" else 0.0
+    if (asked > 0) != (settings.device == "cuda") and settings.device != "auto":
+        raise SettingsError(
+            f"XTTS_DEVICE={settings.device} and XTTS_NUM_GPUS_PER_ENGINE={asked:g} contradict each other: drop one."
+        )
+    return asked
+
+
+def engine_settings(settings: Settings) -> Settings:
+    """What an engine replica is loaded with: it uses a GPU only if it was given one, and refuses nothing that Serve let
+    in, so that Serve's queue alone is the limit, whichever replica a request met.
+    """
+    is_gpu = num_gpus(settings) > 0
+    max_sentences = max_ongoing_requests(settings) * settings.max_slots_per_request
+    update = {
+        "device": "cuda" if is_gpu else "cpu",
+        "max_slots": settings.num_slots(is_gpu=is_gpu),
+        "max_waiting": max(settings.max_waiting, max_sentences),
+    }
+    return settings.model_copy(update=update)
+
+
+def max_ongoing_requests(settings: Settings) -> int:
+    """Each request needs a slot at least, so a replica takes as many requests as it has slots, and a few more, whose
+    text and voice are prepared meanwhile.
+    """
+    num_slots = settings.num_slots(is_gpu=num_gpus(settings) > 0)
+    return num_slots + max(2, num_slots // 8)
 
 
 def ingress_options(settings: Settings) -> dict[str, Any]:
@@ -217,19 +273,17 @@ def ingress_options(settings: Settings) -> dict[str, Any]:
     return {
         "num_replicas": settings.num_ingress_replicas,
         "max_ongoing_requests": MAX_INGRESS_REQUESTS,
-        "ray_actor_options": {"num_cpus": 0.1},
+        "ray_actor_options": {"num_cpus": INGRESS_CPUS},
         "graceful_shutdown_timeout_s": settings.shutdown_timeout_s,
         "graceful_shutdown_wait_loop_s": 0.5,
     }
 
 
 def engine_options(settings: Settings) -> dict[str, Any]:
-    """How Serve runs the engine.
-
-    Each request needs a slot at least, so a replica takes as many requests as it has slots and a few more, whose text
-    and voice are prepared meanwhile; the rest waits in the callers' queues, where refusing it costs nothing.
+    """How Serve runs the engine. What `max_ongoing_requests` leaves out waits in the callers' queues, where refusing it
+    costs nothing.
     """
-    num_slots = settings.max_slots or (64 if settings.num_gpus_per_engine > 0 or settings.device == "cuda" else 16)
+    num_slots = settings.num_slots(is_gpu=num_gpus(settings) > 0)
     autoscaling = AutoscalingConfig(
         min_replicas=settings.min_engine_replicas,
         max_replicas=max(settings.min_engine_replicas, settings.max_engine_replicas),
@@ -237,9 +291,9 @@ def engine_options(settings: Settings) -> dict[str, Any]:
     )
     return {
         "autoscaling_config": autoscaling,
-        "max_ongoing_requests": num_slots + max(2, num_slots // 8),
+        "max_ongoing_requests": max_ongoing_requests(settings),
         "max_queued_requests": ceil(settings.max_waiting / settings.num_ingress_replicas),  # of each ingress replica
-        "ray_actor_options": {"num_cpus": 1, "num_gpus": settings.num_gpus_per_engine},
+        "ray_actor_options": {"num_cpus": 1, "num_gpus": num_gpus(settings)},
         "health_check_period_s": 5.0,
         "health_check_timeout_s": 30.0,
         "graceful_shutdown_timeout_s": settings.shutdown_timeout_s,
@@ -248,7 +302,7 @@ def engine_options(settings: Settings) -> dict[str, Any]:
 
 
 class ProxyHeaders:
-    """Takes from a client what steers Serve's proxy: its timeout, its watch for disconnects, an unfit request id.
+    """Takes from a client what steers Serve's proxy: timeout, watch for disconnects, routing, an unfit request id.
 
     The proxy reads these before any application sees the request. It calls `proxy_middlewares` where its environment
     has RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH=serve_app.deployment:proxy_middlewares.
@@ -260,7 +314,7 @@ class ProxyHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
             headers = MutableHeaders(scope=scope)
-            for name in ("x-request-timeout-seconds", "x-request-disconnect-disabled"):
+            for name in PROXY_STEERING_HEADERS:
                 del headers[name]
             if not is_sane_request_id(headers.get("x-request-id", "")):
                 del headers["x-request-id"]
@@ -277,12 +331,14 @@ def run_serve(settings: Settings, load_service: ServiceLoader = load_speech_serv
 
     Raises `StartupError` where the port is taken or the model cannot be loaded.
     """
+    check_source(settings.model, accept_cpml=settings.accept_cpml)  # a replica would say it later, and three times
     with bound_socket(settings) as probe:  # Serve says less clearly that a port is taken, and knows no port 0
         settings = settings.model_copy(update={"port": probe.getsockname()[1]})
     stop = threading.Event()
     try:
         logger.info("starting Ray; an engine replica will load %s", settings.model)
         _start_ray(settings)
+        settings = _with_gpus_of_this_machine(settings)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())  # after Ray, which has handlers of its own
         serve.run_many(
@@ -321,8 +377,10 @@ def _start_ray(settings: Settings) -> None:
     os.environ["RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"] = PROXY_CALLBACK
     for name in ("ray.serve", "ray._private.authentication.authentication_token_setup"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    needed = settings.min_engine_replicas + INGRESS_CPUS * settings.num_ingress_replicas
     ray.init(
         address="local",
+        num_cpus=max(os.cpu_count() or 1, ceil(needed)),  # or replicas would wait for cores that never come
         include_dashboard=False,
         logging_level=logging.WARNING,
         object_store_memory=OBJECT_STORE_BYTES,
@@ -333,6 +391,20 @@ def _start_ray(settings: Settings) -> None:
         http_options=HTTPOptions(host=settings.host, port=settings.port),
         logging_config=_quiet(),
     )
+
+
+def _with_gpus_of_this_machine(settings: Settings) -> Settings:
+    """`auto` made sure: a GPU where there is one. Raises `SettingsError` where more are asked for than there are."""
+    num_present = ray.cluster_resources().get("GPU", 0.0)  # type: ignore[no-untyped-call]
+    if settings.device == "auto" and settings.num_gpus_per_engine is None and num_present >= 1:
+        settings = settings.model_copy(update={"device": "cuda"})
+    needed = num_gpus(settings) * settings.min_engine_replicas
+    if needed > num_present:
+        raise SettingsError(
+            f"{needed:g} GPUs are asked for and this machine has {num_present:g}. "
+            "Lower XTTS_NUM_GPUS_PER_ENGINE or XTTS_MIN_ENGINE_REPLICAS, or set XTTS_DEVICE=cpu."
+        )
+    return settings
 
 
 def _quiet() -> LoggingConfig:

@@ -6,19 +6,21 @@ import signal
 import socket
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from typing import Protocol
 
 import uvicorn
 
 from serve_app.api.app import create_app
 from serve_app.errors import SettingsError, Unavailable
+from serve_app.model.source import check_source
 from serve_app.settings import Settings
 from serve_app.speech.request import AudioChunk, ServiceStatus, SpeechRequest
 
 logger = logging.getLogger(__name__)
 
 LOADING_RETRY_AFTER_S = 5.0
+HEALTH_PERIOD_S = 5.0
 
 
 class LoadedService(Protocol):
@@ -69,8 +71,10 @@ class LoadingBackend:
 def run_local(settings: Settings, load_service: ServiceLoader = load_speech_service) -> None:
     """Serves on `settings.host:port` until SIGINT or SIGTERM; running requests may finish.
 
-    Raises `StartupError` where the port is taken or the model cannot be loaded.
+    Raises `StartupError` where the port is taken or the model cannot be loaded, and `EngineFailed` when the engine has
+    failed: whoever started the process starts it again.
     """
+    check_source(settings.model, accept_cpml=settings.accept_cpml)
     with bound_socket(settings) as listener:
         asyncio.run(_serve(settings, load_service, listener))
 
@@ -104,21 +108,36 @@ async def _serve(settings: Settings, load_service: ServiceLoader, listener: sock
         asyncio.get_running_loop().add_signal_handler(number, server.handle_exit, number, None)
     url = f"http://{settings.host}:{listener.getsockname()[1]}"
     logger.info("listening on %s, loading %s", url, settings.model)
-    loading = asyncio.create_task(_load(settings, load_service, backend, server, url))
+    life = asyncio.create_task(_live(settings, load_service, backend, server, url))
     await server.serve(sockets=[listener])
-    if not loading.done():
-        loading.cancel()
-        return
-    loading.result()
-    assert backend.service is not None
-    await backend.service.drain()
-    backend.service.close()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().remove_signal_handler(number)  # a second signal ends it at once
+    if life.done():
+        life.result()
+    life.cancel()
+    if backend.service is not None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(backend.service.drain(), settings.shutdown_timeout_s)
+        backend.service.close()
 
 
-async def _load(
+async def _live(
     settings: Settings, load_service: ServiceLoader, backend: LoadingBackend, server: uvicorn.Server, url: str
 ) -> None:
-    """Loads in a daemon thread, so that a signal ends the process while it loads. A failure ends the server."""
+    """Loads the service and watches it. A failure of either ends the server."""
+    try:
+        backend.service = await _load(settings, load_service)
+        logger.info("ready on %s", url)
+        while True:
+            await asyncio.sleep(HEALTH_PERIOD_S)
+            backend.service.check_health()
+    except Exception:
+        server.should_exit = True
+        raise
+
+
+async def _load(settings: Settings, load_service: ServiceLoader) -> LoadedService:
+    """Loads in a daemon thread, so that a signal ends the process while it loads."""
     loop = asyncio.get_running_loop()
     loaded: asyncio.Future[LoadedService] = loop.create_future()
 
@@ -137,12 +156,7 @@ async def _load(
             loop.call_soon_threadsafe(settle, None, error)
 
     threading.Thread(target=load, name="load-model", daemon=True).start()
-    try:
-        backend.service = await loaded
-        logger.info("ready on %s", url)
-    except Exception:
-        server.should_exit = True
-        raise
+    return await loaded
 
 
 class _Server(uvicorn.Server):

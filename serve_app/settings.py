@@ -3,19 +3,23 @@
 An option is set by the variable `XTTS_` + its name in capitals, by a CLI option, or by an argument of `build_app`.
 """
 
+import difflib
+import os
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MEBIBYTE = 1024 * 1024
+PREFIX = "XTTS_"
+CPU_SLOTS, GPU_SLOTS = 16, 64
 
 
 class Settings(BaseSettings):
-    """Frozen; an unknown key in the constructor is an error."""
+    """Frozen. An unknown key in the constructor is an error, and so is an unknown variable with our prefix."""
 
-    model_config = SettingsConfigDict(env_prefix="XTTS_", extra="forbid", frozen=True, protected_namespaces=())
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, protected_namespaces=())
 
     model: str = Field(
         "synthetic:tiny",
@@ -35,11 +39,15 @@ class Settings(BaseSettings):
     )
     num_threads: int = Field(0, ge=0, description="CPU threads of the engine; 0 takes all cores")
 
-    host: str = Field("127.0.0.1", description="address to listen on")
-    port: int = Field(8100, ge=0, le=65535, description="HTTP port; 0 lets the system choose")
+    host: str = Field(
+        "127.0.0.1", description="address that `serve` listens on; on a cluster Ray Serve's own options count"
+    )
+    port: int = Field(8100, ge=0, le=65535, description="HTTP port of `serve`; 0 lets the system choose")
 
-    max_slots: int = Field(0, ge=0, description="sequences decoded at once; 0 chooses 16 on a CPU, 64 on a GPU")
-    max_waiting: int = Field(64, ge=1, description="sequences waiting for a slot before requests are refused with 429")
+    max_slots: int = Field(0, ge=0, description="sentences decoded at once; 0 chooses 16 on a CPU, 64 on a GPU")
+    max_waiting: int = Field(
+        64, ge=1, description="what may wait before it is refused with 429: sentences, or with Ray Serve requests"
+    )
     max_slots_per_request: int = Field(8, ge=1, description="sentences of one request decoded side by side")
     deterministic: bool = Field(
         False, description="fixed batch and cache shapes: the same seed gives the same bits whatever else runs"
@@ -53,5 +61,22 @@ class Settings(BaseSettings):
     num_ingress_replicas: int = Field(1, ge=1, description="Ray Serve: HTTP replicas")
     min_engine_replicas: int = Field(1, ge=1, description="Ray Serve: engine replicas kept at least")
     max_engine_replicas: int = Field(1, ge=1, description="Ray Serve: engine replicas at most")
-    num_gpus_per_engine: float = Field(0.0, ge=0.0, description="Ray Serve: GPUs, or a fraction, of one engine replica")
+    num_gpus_per_engine: float | None = Field(
+        None,
+        ge=0.0,
+        description="Ray Serve: GPUs, or a fraction, of one engine replica; left out: one if XTTS_DEVICE is cuda",
+    )
     shutdown_timeout_s: float = Field(180.0, gt=0.0, description="longest wait for running speech when a replica stops")
+
+    @model_validator(mode="after")
+    def _knows_every_variable(self) -> Self:
+        known = [PREFIX + name.upper() for name in type(self).model_fields]
+        for name in sorted(os.environ):
+            if name.startswith(PREFIX) and name not in known:
+                likely = difflib.get_close_matches(name, known, n=1)
+                raise ValueError(f"there is no setting {name}" + (f"; did you mean {likely[0]}?" if likely else ""))
+        return self
+
+    def num_slots(self, *, is_gpu: bool) -> int:
+        """`max_slots`, or what suits the device."""
+        return self.max_slots or (GPU_SLOTS if is_gpu else CPU_SLOTS)

@@ -17,6 +17,7 @@ SAMPLE_RATE_HZ = 24_000
 SAMPLES_PER_CHAR = 1_200
 CHUNK_SAMPLES = 2_400
 LANGUAGES = ("en", "ko", "ja", "zh-cn", "fr", "de", "es", "it", "pt", "pl", "ru", "nl", "cs", "tr", "ar", "hu", "hi")
+VOICES = (DEFAULT_VOICE, "anna", "gone")  # "gone": known to the ingress, no longer to the replica
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class FakeBackend:
 
     async def status(self) -> ServiceStatus:
         notices = (f"pid {os.getpid()}",)
-        return ServiceStatus(self.options.is_ready, "fake", "cpu", self.options.languages, notices=notices)
+        return ServiceStatus(self.options.is_ready, "fake", "cpu", self.options.languages, VOICES, notices=notices)
 
     async def stream(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk]:
         options = self.options
@@ -95,8 +96,11 @@ class FakeService(FakeBackend):
     is_healthy = True
 
     async def stream(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk]:
-        if request.text == "unknown voice":
+        if request.voice == "gone":
             raise VoiceNotFound("There is no such voice.", field="voice", retry_after_s=1.5)
+        if request.text == "break the engine":
+            self.is_healthy = False
+            raise EngineFailed("The engine loop died.")
         if request.text == "a bug":
             raise ZeroDivisionError("a mistake of ours")
         if request.text == "count":

@@ -43,7 +43,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 # Library → the only rooms that import it.
 RESERVED = {"ray": ("deployment",), "fastapi": ("api",), "starlette": ("api", "deployment")}
 
-TORCH_FREE = ("errors", "settings", "text", "audio.pcm", "speech.request", "engine.scheduler", "engine.sequence")
+TORCH_FREE = (
+    *("errors", "settings", "text", "audio.pcm", "speech.request"),
+    *("engine.scheduler", "engine.sequence", "model.source"),
+)
 
 COMES_WITH = {"pydantic_core": "pydantic"}  # a library's own other half needs no line in pyproject.toml
 

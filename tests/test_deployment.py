@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Generator
-from typing import IO
+from typing import IO, Any
 
 import httpx
 import numpy as np
@@ -26,6 +26,7 @@ from serve_app.deployment import (
     build_app,
     build_application,
     engine_options,
+    engine_settings,
     parse_settings,
 )
 from serve_app.errors import SettingsError, Unavailable
@@ -116,7 +117,7 @@ def test_request_id_is_returned_once(client: httpx.Client) -> None:
 
 @pytest.mark.ray
 def test_service_error_crosses_the_processes_whole(client: httpx.Client) -> None:
-    answer = client.post(ROUTE, json={"input": "unknown voice"})
+    answer = client.post(ROUTE, json={"input": "Hello", "voice": "gone"})
     assert answer.status_code == 404
     assert answer.json()["error"] == {
         "code": "voice_not_found",
@@ -146,6 +147,13 @@ def test_overflow_is_429_in_our_shape(client: httpx.Client) -> None:
     refused = answers[statuses.index(429)]
     assert refused.json()["error"]["code"] == "overloaded" and int(refused.headers["retry-after"]) >= 1
     assert wait_until_idle(client) < 1
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize("name", ["x-session-id", "serve-multiplexed-model-id", "serve_multiplexed_model_id"])
+def test_client_cannot_choose_a_replica(client: httpx.Client, name: str) -> None:
+    """The proxy fails where these are not UTF-8, so that they passed shows that they were taken away."""
+    assert client.post(ROUTE, json={"input": "x"}, headers={name: b"\xff"}).status_code == 200
 
 
 @pytest.mark.ray
@@ -198,6 +206,20 @@ def test_killed_replica_fails_its_requests_and_the_next_succeed(client: httpx.Cl
 
 
 @pytest.mark.ray
+def test_replica_whose_engine_failed_is_replaced_at_once(client: httpx.Client) -> None:
+    failed_pid = engine_pid(client)
+    answer = client.post(ROUTE, json={"input": "break the engine"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "unavailable")
+    assert int(answer.headers["retry-after"]) >= 1
+    started_s = time.perf_counter()
+    while (health := client.get("/health")).status_code != 200 or engine_pid(client) == failed_pid:
+        assert health.json()["status"] in ("ok", "unavailable")
+        assert time.perf_counter() - started_s < 15.0
+        time.sleep(0.1)
+    assert client.post(ROUTE, json={"input": "x"}).status_code == 200
+
+
+@pytest.mark.ray
 def test_backend_without_a_replica_is_unavailable(client: httpx.Client) -> None:
     async def ask() -> None:
         backend = EngineBackend(serve.get_deployment_handle("Engine", APP_NAME))
@@ -236,6 +258,41 @@ def test_engine_takes_a_request_per_slot_and_a_little_more() -> None:
     assert autoscaling.target_ongoing_requests == 12
     assert options["graceful_shutdown_timeout_s"] == settings.shutdown_timeout_s
     assert engine_options(Settings(num_gpus_per_engine=0.5))["max_ongoing_requests"] == 72
+
+
+def test_engine_refuses_nothing_that_serve_let_in() -> None:
+    """Its bound counts sentences, Serve's counts requests, of which each may have several at once."""
+    settings = Settings(max_slots=4, max_waiting=2, max_slots_per_request=8)
+    replica = engine_settings(settings)
+    assert replica.max_slots + replica.max_waiting >= 8 * engine_options(settings)["max_ongoing_requests"]
+    assert engine_settings(Settings(max_waiting=9_999)).max_waiting == 9_999
+
+
+@pytest.mark.parametrize(
+    ("asked", "device", "num_slots", "gpus"),
+    [
+        ({}, "cpu", 16, 0.0),
+        ({"device": "cuda"}, "cuda", 64, 1.0),
+        ({"num_gpus_per_engine": 0.5}, "cuda", 64, 0.5),
+        ({"num_gpus_per_engine": 0.0}, "cpu", 16, 0.0),
+        ({"device": "cuda", "num_gpus_per_engine": 2.0, "max_slots": 8}, "cuda", 8, 2.0),
+    ],
+)
+def test_engine_uses_a_gpu_only_if_it_was_given_one(
+    asked: dict[str, Any], device: str, num_slots: int, gpus: float
+) -> None:
+    settings = Settings(**asked)
+    replica = engine_settings(settings)
+    assert (replica.device, replica.max_slots) == (device, num_slots)
+    assert engine_options(settings)["ray_actor_options"]["num_gpus"] == gpus
+
+
+@pytest.mark.parametrize(
+    "asked", [{"device": "cuda", "num_gpus_per_engine": 0}, {"device": "cpu", "num_gpus_per_engine": 1}]
+)
+def test_device_and_gpus_that_contradict_each_other_are_refused(asked: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError, match="XTTS_NUM_GPUS_PER_ENGINE"):
+        build_app(asked)
 
 
 SERVE = """

@@ -60,7 +60,7 @@ def wait_for(client: httpx.Client, path: str, timeout_s: float = 20.0) -> None:
 def test_server_answers_while_it_loads_and_speaks_afterwards() -> None:
     with serving(loading_s=1.0) as (client, process):
         assert client.get("/health/ready").status_code == 503
-        assert client.get("/health").json()["status"] == "starting"
+        assert client.get("/health").json()["status"] == "unavailable"
         refused = client.post("/synthesize_base64", json={"text": "x"})
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "unavailable")
         wait_for(client, "/health/ready")
@@ -110,6 +110,29 @@ def test_model_that_cannot_be_loaded_ends_the_server_with_the_reason() -> None:
         _, log = process.communicate(timeout=10)
     assert process.returncode == 1
     assert "this is no checkpoint" in log
+
+
+def test_failed_engine_ends_the_process() -> None:
+    """Whoever started it starts it again; it must not go on refusing for ever."""
+    with serving(loading_s=0.0) as (client, process):
+        wait_for(client, "/health/ready")
+        assert client.post("/synthesize_base64", json={"text": "break the engine"}).status_code == 500
+        _, log = process.communicate(timeout=15)
+    assert process.returncode == 1
+    assert "The engine loop died." in log.splitlines()[-1]
+
+
+def test_second_signal_ends_a_server_that_still_speaks() -> None:
+    with serving(loading_s=0.0) as (client, process):
+        wait_for(client, "/health/ready")
+        with client.stream("POST", "/v1/audio/speech", json={"input": "x" * 200}) as answer:
+            next(answer.iter_raw())
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.2)
+            process.send_signal(signal.SIGTERM)
+            started_s = time.perf_counter()
+            process.communicate(timeout=10)
+    assert time.perf_counter() - started_s < 2.0
 
 
 def test_taken_port_is_refused_by_name() -> None:

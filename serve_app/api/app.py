@@ -10,6 +10,8 @@ from serve_app.api.references import ReferenceDecoder
 from serve_app.settings import MEBIBYTE, Settings
 from serve_app.speech.request import SpeechBackend
 
+MAX_UPLOADS_BYTES = 512 * MEBIBYTE  # of all requests of a process at once
+
 
 def create_app(backend: SpeechBackend, settings: Settings, *, is_request_id_echoed: bool = True) -> FastAPI:
     """All routes over `backend`. `is_request_id_echoed` is False behind a proxy that returns the header itself."""
@@ -19,7 +21,7 @@ def create_app(backend: SpeechBackend, settings: Settings, *, is_request_id_echo
     for router in (health.router, report.router, openai.router):
         app.include_router(router)
     add_error_handlers(app)
-    app.add_middleware(BodyLimit, max_bytes=max_body_bytes)
+    app.add_middleware(BodyLimit, max_bytes=max_body_bytes, max_total_bytes=max(MAX_UPLOADS_BYTES, max_body_bytes))
     app.add_middleware(CancelOnDisconnect)
     app.add_middleware(RequestId, is_echoed=is_request_id_echoed)  # added last: outermost
     return app

@@ -6,9 +6,11 @@ from typing import TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 
 from serve_app.api.errors import InvalidField, invalid_fields
+from serve_app.errors import RequestError
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -33,7 +35,13 @@ async def read_json(request: Request, schema: type[Body]) -> Body:
 
 
 async def read_form(request: Request, *, file_field: str, max_bytes: int) -> Form:
-    """A multipart body with at most one file, in `file_field`. 400 if it is malformed, 422 if a file is elsewhere."""
+    """A multipart body in UTF-8 with at most one file, in `file_field`.
+
+    400 if it is malformed or in another charset, 422 if a file is elsewhere.
+    """
+    _, options = parse_options_header(request.headers["content-type"])
+    if options.get(b"charset", b"utf-8").lower() not in (b"utf-8", b"utf8"):
+        raise RequestError("The form's charset is not UTF-8; send it in UTF-8, and leave the charset out.")
     fields: dict[str, str] = {}
     file: bytes | None = None
     async with request.form(max_files=1, max_fields=_MAX_FORM_FIELDS, max_part_size=max_bytes) as form:

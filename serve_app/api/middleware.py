@@ -5,10 +5,13 @@ import re
 import uuid
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve_app.api.errors import error_response
-from serve_app.errors import UploadTooLarge
+from serve_app.errors import Overloaded, UploadTooLarge
+
+UPLOAD_RETRY_AFTER_S = 2.0
 
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
@@ -45,11 +48,16 @@ class RequestId:
 
 
 class BodyLimit:
-    """Refuses a body over `max_bytes` with 413 before anything parses it, whether its length is announced or not."""
+    """Refuses a body over `max_bytes` with 413 before anything parses it, whether its length is announced or not.
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
+    Where all bodies in hand come to more than `max_total_bytes`, the one that goes beyond is refused with 429: uploads
+    of many clients at once must not fill the memory.
+    """
+
+    def __init__(self, app: ASGIApp, *, max_bytes: int, max_total_bytes: int) -> None:
         self._app = app
-        self._max_bytes = max_bytes
+        self._max_bytes, self._max_total_bytes = max_bytes, max_total_bytes
+        self._num_bytes_in_hand = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -64,12 +72,19 @@ class BodyLimit:
         async def counted() -> Message:
             nonlocal num_bytes
             message = await receive()
-            num_bytes += len(message.get("body", b""))
+            size = len(message.get("body", b""))
+            num_bytes += size
+            self._num_bytes_in_hand += size
             if num_bytes > self._max_bytes:
                 raise self._too_large()
+            if self._num_bytes_in_hand > self._max_total_bytes:
+                raise Overloaded("Too many uploads at once; try again in a moment.", retry_after_s=UPLOAD_RETRY_AFTER_S)
             return message
 
-        await self._app(scope, counted, send)
+        try:
+            await self._app(scope, counted, send)
+        finally:
+            self._num_bytes_in_hand -= num_bytes
 
     def _too_large(self) -> UploadTooLarge:
         limit = self._max_bytes / 1024 / 1024
@@ -100,7 +115,7 @@ class CancelOnDisconnect:
             if not work.done():
                 work.cancel()
                 await asyncio.wait({work})
-        if work.cancelled() and is_client_gone:
+        if is_client_gone and (work.cancelled() or isinstance(work.exception(), ClientDisconnect)):
             return
         work.result()
 

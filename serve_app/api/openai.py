@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from serve_app.api.body import parse_strings, read_form, read_json
-from serve_app.api.deps import ApiState, CleanupDep, FactsDep, StateDep, checked_text, start_speech
+from serve_app.api.deps import ApiState, CleanupDep, FactsDep, StateDep, check_speakable, checked_text, start_speech
 from serve_app.api.errors import InvalidField, fields_named
 from serve_app.api.schemas import SpeechBody, body_docs
 from serve_app.api.streaming import AudioResponse, encoded, opened
@@ -62,7 +62,7 @@ async def _read(request: Request, state: ApiState) -> _Asked:
 
 async def _to_speech_request(asked: _Asked, state: ApiState, facts: ServiceStatus) -> SpeechRequest:
     body = asked.body
-    return SpeechRequest(
+    request = SpeechRequest(
         checked_text(body.input, state.settings, "input"),
         resolve_language(body.language if body.language is not None else _default(facts), facts.languages),
         voice=body.voice,
@@ -70,6 +70,7 @@ async def _to_speech_request(asked: _Asked, state: ApiState, facts: ServiceStatu
         speed=body.speed,
         seed=body.seed,
     )
+    return await check_speakable(request, facts)
 
 
 async def _reference(asked: _Asked, state: ApiState) -> Recording | None:

@@ -12,6 +12,7 @@ from serve_app.audio.decode import decode_base64_recording, decode_recording
 from serve_app.audio.pcm import Recording
 
 CACHE_BYTES = 64 * 1024 * 1024
+MAX_AT_ONCE = 2  # a decoded recording takes up to a hundred megabytes
 
 
 class ReferenceDecoder:
@@ -22,6 +23,7 @@ class ReferenceDecoder:
         self._cache_bytes = cache_bytes
         self._num_cached_bytes = 0
         self._recordings: OrderedDict[bytes, Recording] = OrderedDict()
+        self._decoding = asyncio.Semaphore(MAX_AT_ONCE)
 
     async def decode(self, data: bytes, field: str) -> Recording:
         """An uploaded file; refuses with a `RequestError` that names `field`."""
@@ -39,11 +41,17 @@ class ReferenceDecoder:
 
     async def _remembered(self, kind: bytes, data: bytes, decode: Callable[[], Recording]) -> Recording:
         key = await asyncio.to_thread(lambda: kind + hashlib.sha256(data).digest())
+        if (recording := self._recall(key)) is not None:
+            return recording
+        async with self._decoding:
+            if (recording := self._recall(key)) is None:  # another request may have decoded it meanwhile
+                recording = await asyncio.to_thread(decode)
+                self._keep(key, recording)
+        return recording
+
+    def _recall(self, key: bytes) -> Recording | None:
         if (recording := self._recordings.get(key)) is not None:
             self._recordings.move_to_end(key)
-            return recording
-        recording = await asyncio.to_thread(decode)
-        self._keep(key, recording)
         return recording
 
     def _keep(self, key: bytes, recording: Recording) -> None:

@@ -7,7 +7,7 @@ import time
 from fastapi import APIRouter, Request
 
 from serve_app.api.body import read_json
-from serve_app.api.deps import ApiState, CleanupDep, FactsDep, StateDep, checked_text, start_speech
+from serve_app.api.deps import ApiState, CleanupDep, FactsDep, StateDep, check_speakable, checked_text, start_speech
 from serve_app.api.errors import fields_named
 from serve_app.api.schemas import SynthesizeBody, SynthesizeResponse, body_docs
 from serve_app.audio.encoders import encode_wav
@@ -50,7 +50,8 @@ async def _to_speech_request(body: SynthesizeBody, state: ApiState, facts: Servi
     reference = None
     if body.speaker_wav_b64 is not None:
         reference = await state.references.decode_base64(body.speaker_wav_b64, "speaker_wav_b64")
-    return SpeechRequest(text, language, reference=reference, speed=body.speed, seed=body.seed, is_streaming=False)
+    request = SpeechRequest(text, language, reference=reference, speed=body.speed, seed=body.seed, is_streaming=False)
+    return await check_speakable(request, facts)
 
 
 def _wav_base64(samples: Samples, sample_rate_hz: int) -> str:

@@ -14,6 +14,8 @@ Speed = Annotated[
     Field(ge=0.5, le=2.0, allow_inf_nan=False, description="tempo: the duration is divided by it, the pitch stays"),
 ]
 Seed = Annotated[int, Field(ge=0, lt=2**63, description="the same seed gives the same speech; drawn when left out")]
+Language = Annotated[str, Field(max_length=35)]  # the longest a language tag need be: RFC 5646, 4.4.1
+Name = Annotated[str, Field(max_length=200)]
 
 
 class _RequestBody(BaseModel):
@@ -24,7 +26,7 @@ class SynthesizeBody(_RequestBody):
     """POST /synthesize_base64."""
 
     text: str
-    lang: str | None = Field(None, description="defaults to ko, or to the model's first language")
+    lang: Language | None = Field(None, description="defaults to ko, or to the model's first language")
     speed: Speed = 1.0
     speaker_wav_b64: str | None = Field(None, description="a recording of the voice to clone: a file in base64")
     seed: Seed | None = None
@@ -47,15 +49,15 @@ class SpeechBody(_RequestBody):
     """POST /v1/audio/speech, in OpenAI's shape; `language`, `seed` and `reference_audio_b64` are ours."""
 
     input: str
-    voice: str = DEFAULT_VOICE
-    model: str | None = Field(None, description="accepted and ignored: a service speaks with one model")
+    voice: Name = DEFAULT_VOICE
+    model: Name | None = Field(None, description="accepted and ignored: a service speaks with one model")
     response_format: Literal["wav", "pcm"] = Field(
         "wav",
         description="pcm: 16-bit little-endian mono; OpenAI's other formats, its default mp3 too, come later",
     )
     speed: Speed = 1.0
     stream_format: Literal["audio"] = "audio"
-    language: str | None = Field(
+    language: Language | None = Field(
         None, description="defaults to en, or to the model's first language if it lacks English"
     )
     seed: Seed | None = None
@@ -65,7 +67,7 @@ class SpeechBody(_RequestBody):
 class HealthResponse(BaseModel):
     """GET /health and GET /health/ready."""
 
-    status: Literal["ok", "starting"]
+    status: Literal["ok", "unavailable"]
     device: str
     model: str
     supported_languages: list[str]

@@ -8,6 +8,7 @@ whatever the header says. What a file that was cut off still holds is used, wher
 import base64
 import binascii
 import io
+import string
 
 import numpy as np
 import soundfile
@@ -18,8 +19,9 @@ from serve_app.errors import InvalidAudio, InvalidBase64, ReferenceTooLong, Uplo
 MAX_DURATION_S = 600
 MIN_SAMPLE_RATE_HZ, MAX_SAMPLE_RATE_HZ = 8_000, 192_000
 MAX_CHANNELS = 8
-# Ten minutes of 48 kHz stereo: bounds memory and time where rate and channels are both high.
-MAX_DECODED_VALUES = MAX_DURATION_S * 48_000 * 2
+# Bound memory and time where rate and channels are high: ten minutes of 48 kHz, in stereo.
+MAX_DECODED_FRAMES = MAX_DURATION_S * 48_000
+MAX_DECODED_VALUES = MAX_DECODED_FRAMES * 2
 MAX_PEAK = 10.0  # of full scale; floats above it are integers that were never scaled
 SILENCE_PEAK = 1e-4  # −80 dB of full scale
 
@@ -81,11 +83,13 @@ def decode_base64_recording(text: str, *, max_bytes: int, field: str) -> Recordi
     max_characters = 4 * -(-max_bytes // 3)
     if len(text) > 2 * max_characters + 1024:
         raise _too_large(max_bytes, field)
-    payload = "".join(_without_data_url(text, field).split())
-    if len(payload) > max_characters:
-        raise _too_large(max_bytes, field)
     try:
+        payload = _without_data_url(text, field).encode("ascii").translate(None, string.whitespace.encode())
+        if len(payload) > max_characters:
+            raise _too_large(max_bytes, field)
         data = base64.b64decode(payload, validate=True)
+    except UnicodeEncodeError as error:
+        raise InvalidBase64("not valid base64: it holds characters outside ASCII", field=field) from error
     except (binascii.Error, ValueError) as error:
         message = f"not valid base64 ({error}); send the audio file's bytes in standard base64 with padding"
         raise InvalidBase64(message, field=field) from error
@@ -138,7 +142,7 @@ def _check_header(file: soundfile.SoundFile, field: str) -> None:
 def _max_frames(file: soundfile.SoundFile) -> int:
     sample_rate_hz: int = file.samplerate
     num_channels: int = file.channels
-    return min(MAX_DURATION_S * sample_rate_hz, MAX_DECODED_VALUES // num_channels)
+    return min(MAX_DURATION_S * sample_rate_hz, MAX_DECODED_FRAMES, MAX_DECODED_VALUES // num_channels)
 
 
 def _too_long(file: soundfile.SoundFile, field: str) -> ReferenceTooLong:

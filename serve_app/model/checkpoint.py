@@ -23,16 +23,15 @@ from serve_app.errors import CheckpointError
 from serve_app.model import make_vocab
 from serve_app.model.config import ConditioningConfig, ModelConfig, VocoderConfig
 from serve_app.model.config_file import ConfigFile
-from serve_app.model.download import Progress, check_licence, fetch_checkpoint
+from serve_app.model.download import Progress, fetch_checkpoint
+from serve_app.model.source import PUBLISHED, SYNTHETIC_PREFIX, check_source, directory_of, find_weights
 from serve_app.model.state_dict import canonical, check_tensors, infer_vocoder
-from serve_app.model.synthetic import PREFIX, VERSION, synthetic_config, synthetic_tensors
+from serve_app.model.synthetic import VERSION, synthetic_config, synthetic_tensors
 from serve_app.model.tokenizer import START, STOP, read_vocabulary
 from serve_app.voices.voice import VoiceLatents
 
 logger = logging.getLogger(__name__)
 
-PUBLISHED = "xtts_v2"
-WEIGHTS_FILES = ("model.safetensors", "model.pth")  # the first that is there
 SPEAKERS_FILE = "speakers_xtts.pth"
 NOISE_NOTICE = "random weights: this model speaks noise, at the true cost. Set XTTS_MODEL to a trained model."
 
@@ -63,19 +62,12 @@ def load_checkpoint(model: str, *, accept_cpml: bool, cache_dir: Path, progress:
     `cache_dir` keeps the downloaded checkpoint and the hashes of weights files; `progress` gets a line per long step.
     Raises CheckpointError, or LicenceNotAccepted for `xtts_v2` without `accept_cpml`.
     """
-    if model.startswith(PREFIX):
+    check_source(model, accept_cpml=accept_cpml)
+    if model.startswith(SYNTHETIC_PREFIX):
         return _load_synthetic(model, progress)
     cache_dir = cache_dir.expanduser()
-    if model == PUBLISHED:
-        check_licence(accept_cpml)
-        directory = fetch_checkpoint(cache_dir / PUBLISHED, progress)
-        return load_directory(directory, cache_dir=cache_dir, progress=progress)
-    directory = Path(model).expanduser()
-    if not directory.is_dir():
-        raise CheckpointError(
-            f"there is no model {model!r}: it is no directory, nor one of {PUBLISHED}, synthetic:tiny, "
-            "synthetic:full. Set XTTS_MODEL to one of these."
-        )
+    is_published = model == PUBLISHED
+    directory = fetch_checkpoint(cache_dir / PUBLISHED, progress) if is_published else directory_of(model)
     return load_directory(directory, cache_dir=cache_dir, progress=progress)
 
 
@@ -93,14 +85,7 @@ def _load_synthetic(model: str, progress: Progress) -> Checkpoint:
 
 def load_directory(directory: Path, *, cache_dir: Path, progress: Progress) -> Checkpoint:
     """A directory with config.json, vocab.json, and model.safetensors or model.pth. Raises CheckpointError."""
-    weights_file = next((directory / name for name in WEIGHTS_FILES if (directory / name).is_file()), None)
-    missing = [name for name in ("config.json", "vocab.json") if not (directory / name).is_file()]
-    if weights_file is None or missing:
-        missing += [] if weights_file else ["model.safetensors or model.pth"]
-        raise CheckpointError(
-            f"{directory} is not a whole checkpoint: it lacks {', '.join(missing)}. "
-            "Copy what is missing from where the model came."
-        )
+    weights_file = find_weights(directory)
     config_file = ConfigFile(_read_json(directory / "config.json"), "config.json")
     progress(f"reading {weights_file}")
     tensors = canonical(_read_weights(weights_file))

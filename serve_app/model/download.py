@@ -1,4 +1,4 @@
-"""Fetches the published XTTS v2 checkpoint from its hub: resumable, checksums verified, licence first.
+"""Fetches the published XTTS v2 checkpoint from its hub: resumable, checksums verified.
 
 Knows the hub's repository and files, not what is in them. A directory verified once needs no network again.
 """
@@ -18,7 +18,7 @@ from huggingface_hub.file_download import http_get
 from huggingface_hub.utils._headers import build_hf_headers
 from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
-from serve_app.errors import CheckpointError, LicenceNotAccepted
+from serve_app.errors import CheckpointError
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,6 @@ Progress = Callable[[str], None]
 REPOSITORY = "tts-hub/XTTS-v2"
 REVISION = "main"
 FILES = ("config.json", "vocab.json", "speakers_xtts.pth", "model.pth")
-LICENCE_URL = "https://tts-hub.github.io/cpml"
 MANIFEST = "verified.json"
 BLOCK_BYTES = 1 << 20
 PROGRESS_STEP = 0.05
@@ -43,16 +42,6 @@ class RemoteFile:
     url: str
     etag: str
     size_bytes: int
-
-
-def check_licence(accept_cpml: bool) -> None:
-    """Raises LicenceNotAccepted with what to set."""
-    if not accept_cpml:
-        raise LicenceNotAccepted(
-            "xtts_v2 is published under the Coqui Public Model License (CPML), which allows non-commercial use only: "
-            f"read {LICENCE_URL}, and if you agree, set XTTS_ACCEPT_CPML=1. "
-            "Without it, use XTTS_MODEL=synthetic:full, or a checkpoint directory of your own."
-        )
 
 
 def fetch_checkpoint(

@@ -21,9 +21,9 @@ from serve_app.model import make_vocab
 from serve_app.model.config import GptConfig, ModelConfig, VocoderConfig
 from serve_app.model.config_file import to_coqui
 from serve_app.model.modules import NUM_MELS, build_speaker_encoder
+from serve_app.model.source import SYNTHETIC_PREFIX
 from serve_app.model.state_dict import MEL_STATS, SPEAKER_ENCODER, VOCODER, tensor_shapes
 
-PREFIX = "synthetic:"
 SEED = 20_231
 VERSION = 1  # raise it when the weights change: voices encoded with the old ones must not be used with the new
 CODES_PER_TOKEN = 2.5  # 15 characters a second at the 1.6 characters a token of our vocabulary
@@ -54,7 +54,7 @@ DEVIATIONS = (
 
 def synthetic_config(model: str) -> ModelConfig:
     """The configuration of `synthetic:tiny`, `synthetic:full` or `synthetic:full:LAYERS`. Raises CheckpointError."""
-    name, _, layers = model.removeprefix(PREFIX).partition(":")
+    name, _, layers = model.removeprefix(SYNTHETIC_PREFIX).partition(":")
     if name == "tiny":
         gpt = GptConfig(num_layers=4, width=128, num_heads=4)
         vocoder = VocoderConfig(input_width=128, initial_channels=64)

@@ -35,7 +35,6 @@ logger = logging.getLogger(__name__)
 
 Progress = Callable[[str], None]
 
-CPU_SLOTS, GPU_SLOTS = 16, 64
 ONEDNN_KERNELS = 8_192  # compiled ones kept; the default of 1,024 is less than all window widths and batch sizes need
 WARM_UP_CODES = 48  # past the first three chunks
 MADE_UP_VOICE = "this checkpoint brings no voices: the voice 'default' is a made-up one; send a reference recording"
@@ -91,7 +90,7 @@ def engine_config(settings: Settings, compute: Compute) -> EngineConfig:
     """The engine's bounds for this device."""
     is_cpu = compute.device.type == "cpu"
     bounds = EngineConfig(
-        max_slots=settings.max_slots or (CPU_SLOTS if is_cpu else GPU_SLOTS),
+        max_slots=settings.num_slots(is_gpu=not is_cpu),
         max_waiting=settings.max_waiting,
         is_deterministic=settings.deterministic,
     )

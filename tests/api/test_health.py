@@ -18,7 +18,7 @@ def test_health_as_an_existing_client_reads_it(server: Server) -> None:
 def test_health_is_503_until_the_backend_is_ready(server: Server, path: str) -> None:
     server.backend.configure(is_ready=False)
     answer = server.client.get(path)
-    assert (answer.status_code, answer.json()["status"]) == (503, "starting")
+    assert (answer.status_code, answer.json()["status"]) == (503, "unavailable")
     server.backend.configure(is_ready=True)
     assert server.client.get(path).status_code == 200
 

@@ -4,9 +4,12 @@ import base64
 import io
 import json
 import struct
+import threading
+import time
 from collections.abc import Generator
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 import soundfile
@@ -49,6 +52,8 @@ VALUES: list[tuple[str, Any, int]] = [
     ("text", "", 400),
     ("text", "\u200b \t", 400),
     ("text", "x" * 201, 422),
+    ("text", "\x80" * 201, 422),
+    ("text", "…!!! 🙂", 400),
     ("lang", "tlh", 422),
     ("lang", "", 422),
     ("lang", 5, 422),
@@ -73,6 +78,7 @@ VALUES: list[tuple[str, Any, int]] = [
     ("speaker_wav_b64", 5, 422),
     ("speaker_wav_b64", "QUJD", 422),
     ("speaker_wav_b64", "é" * 64, 422),
+    ("speaker_wav_b64", "QUJD\u3000" * 64, 422),
     ("speaker_wav_b64", b64(b"\0" * 5_000), 422),
     ("speaker_wav_b64", b64(wav_bytes()[:44]), 422),
     ("speaker_wav_b64", b64(nan_wav()), 422),
@@ -91,6 +97,34 @@ def test_hostile_value_is_refused_by_name(shared: Server, route: str, field: str
     answer = shared.client.post(route, content=json.dumps(body), headers={"content-type": "application/json"})
     assert (answer.status_code, error_of(answer)["param"]) == (status, field)
     assert shared.backend.requests == []
+
+
+@pytest.mark.parametrize(("voice", "status"), [("nobody", 404), ("", 404), ("x" * 10_000, 422), (5, 422), (None, 422)])
+def test_unknown_voice_is_refused_by_name(shared: Server, voice: Any, status: int) -> None:
+    answer = shared.client.post(OPENAI, json={"input": "hello", "voice": voice})
+    error = error_of(answer)
+    assert (answer.status_code, error["param"]) == (status, "voice")
+    assert len(error["message"]) < 400
+    assert shared.backend.requests == []
+
+
+def test_other_requests_are_answered_while_spaces_are_taken_out_of_base64() -> None:
+    """Millions of short runs once took the interpreter for seconds."""
+    with running(Settings()) as server:
+        body = json.dumps({"text": "hello", "speaker_wav_b64": "AA " * 12_000_000})
+        poster = threading.Thread(
+            target=lambda: answers.append(httpx.post(server.url + REPORT, content=body, timeout=60))
+        )
+        answers: list[httpx.Response] = []
+        poster.start()
+        longest_s = 0.0
+        while poster.is_alive():
+            started_s = time.perf_counter()
+            assert server.client.get("/health/live").status_code == 200
+            longest_s = max(longest_s, time.perf_counter() - started_s)
+        poster.join()
+    assert (answers[0].status_code, error_of(answers[0])["code"]) == (422, "invalid_audio")
+    assert longest_s < 0.5
 
 
 @pytest.mark.parametrize(
@@ -179,6 +213,16 @@ def test_malformed_form_is_400_or_422(shared: Server, content_type: str) -> None
     answer = shared.client.post(OPENAI, content=b"--y\r\nnonsense", headers={"content-type": content_type})
     assert answer.status_code in (400, 422)
     error_of(answer)
+
+
+@pytest.mark.parametrize("charset", ["undefined", "unicode_escape", "utf-16", "latin-1"])
+def test_form_in_another_charset_is_400(shared: Server, charset: str) -> None:
+    body = b'--x\r\ncontent-disposition: form-data; name="input"\r\n\r\n\\ud800\r\n--x--\r\n'
+    headers = {"content-type": f"multipart/form-data; boundary=x; charset={charset}"}
+    answer = shared.client.post(OPENAI, content=body, headers=headers)
+    assert answer.status_code == 400
+    error_of(answer)
+    assert shared.backend.requests == []
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nothing", 404), ("GET", REPORT, 405)])

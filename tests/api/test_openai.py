@@ -51,11 +51,11 @@ def test_openai_client_streams_pcm(server: Server) -> None:
 
 
 def test_openai_client_reads_our_errors(server: Server) -> None:
-    server.backend.configure(error=VoiceNotFound("There is no voice alloy.", field="voice"))
+    server.backend.configure(error=VoiceNotFound("There is no voice gone.", field="voice"))
     with openai_client(server) as client, pytest.raises(openai.NotFoundError) as caught:
-        client.audio.speech.create(model="tts-1", voice="alloy", input="Hello")
+        client.audio.speech.create(model="tts-1", voice="gone", input="Hello")
     assert (caught.value.code, caught.value.param) == ("voice_not_found", "voice")
-    assert "alloy" in caught.value.message
+    assert "gone" in caught.value.message
 
 
 def test_audio_is_sent_while_it_is_spoken(server: Server) -> None:

@@ -10,7 +10,8 @@ import pytest
 from huggingface_hub import constants
 
 from serve_app.errors import CheckpointError, LicenceNotAccepted
-from serve_app.model.download import FILES, check_licence, fetch_checkpoint, is_complete
+from serve_app.model.download import FILES, fetch_checkpoint, is_complete
+from serve_app.model.source import check_licence
 
 LARGE = "model.pth"
 CONTENTS = {

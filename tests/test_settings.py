@@ -1,0 +1,28 @@
+"""Settings come from our variables alone, and a misspelt one is an error instead of a default."""
+
+import pytest
+from pydantic import ValidationError
+
+from serve_app.settings import Settings
+
+
+def test_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XTTS_MAX_SLOTS", "3")
+    assert Settings().max_slots == 3
+
+
+def test_argument_counts_more_than_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XTTS_MAX_SLOTS", "3")
+    assert Settings(max_slots=5).max_slots == 5
+
+
+@pytest.mark.parametrize(("name", "likely"), [("XTTS_MODLE", "XTTS_MODEL"), ("XTTS_MAX_SLOT", "XTTS_MAX_SLOTS")])
+def test_misspelt_variable_is_an_error(monkeypatch: pytest.MonkeyPatch, name: str, likely: str) -> None:
+    monkeypatch.setenv(name, "3")
+    with pytest.raises(ValidationError, match=f"no setting {name}; did you mean {likely}"):
+        Settings()
+
+
+def test_slots_follow_the_device() -> None:
+    assert Settings().num_slots(is_gpu=True) > Settings().num_slots(is_gpu=False) > 0
+    assert Settings(max_slots=3).num_slots(is_gpu=True) == 3
