@@ -85,7 +85,11 @@ def test_taken_port_is_refused(tmp_path: Path, mode: list[str]) -> None:
 
 @pytest.mark.ray
 def test_start_on_ray_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    with starting(tmp_path, expected_status=1, XTTS_MODEL="nonsense") as server:
+    model = tmp_path / "model"
+    model.mkdir()
+    for name in ("config.json", "vocab.json", "model.safetensors"):
+        (model / name).write_text("{}", encoding="utf-8")
+    with starting(tmp_path, expected_status=1, XTTS_MODEL=str(model)) as server:
         family: list[psutil.Process] = []
         while server.process.poll() is None:
             family = descendants(server.process) or family
@@ -93,4 +97,4 @@ def test_start_on_ray_is_refused_with_what_to_do(tmp_path: Path) -> None:
         assert family, "Ray was never started"
         assert alive_after(family, 10.0) == []
     refusal = server.log.splitlines()[-1]
-    assert "there is no model 'nonsense'" in refusal and "Set XTTS_MODEL to one of these" in refusal
+    assert "model.safetensors is damaged or cut off" in refusal and "Copy it again." in refusal
