@@ -5,15 +5,18 @@ An option is set by the variable `XTTS_` + its name in capitals, by a CLI option
 
 import difflib
 import os
+import re
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MEBIBYTE = 1024 * 1024
 PREFIX = "XTTS_"
 CPU_SLOTS, GPU_SLOTS = 16, 64
+# What Kubernetes puts into each pod for a Service whose name begins with xtts ("service links").
+SERVICE_LINK = re.compile(r".*_SERVICE_(HOST|PORT)(_.*)?|.*_PORT_\d+_(TCP|UDP|SCTP)(_.*)?|.*_PORT")
 
 
 class Settings(BaseSettings):
@@ -37,7 +40,7 @@ class Settings(BaseSettings):
     quantization: Literal["none", "int8"] = Field(
         "none", description="int8: the GPT's matrices in 8 bit, rounded per output channel; CPU only"
     )
-    num_threads: int = Field(0, ge=0, description="CPU threads of the engine; 0 takes all cores")
+    num_threads: int = Field(0, ge=0, description="CPU threads of the engine; 0 takes all cores it may use")
 
     host: str = Field(
         "127.0.0.1", description="address that `serve` listens on; on a cluster Ray Serve's own options count"
@@ -68,11 +71,16 @@ class Settings(BaseSettings):
     )
     shutdown_timeout_s: float = Field(180.0, gt=0.0, description="longest wait for running speech when a replica stops")
 
+    @field_validator("port", mode="before")
+    @classmethod
+    def _is_no_service_link(cls, value: Any) -> Any:
+        return cls.model_fields["port"].default if isinstance(value, str) and value.startswith("tcp://") else value
+
     @model_validator(mode="after")
     def _knows_every_variable(self) -> Self:
         known = [PREFIX + name.upper() for name in type(self).model_fields]
         for name in sorted(os.environ):
-            if name.startswith(PREFIX) and name not in known:
+            if name.startswith(PREFIX) and name not in known and not SERVICE_LINK.fullmatch(name):
                 likely = difflib.get_close_matches(name, known, n=1)
                 raise ValueError(f"there is no setting {name}" + (f"; did you mean {likely[0]}?" if likely else ""))
         return self

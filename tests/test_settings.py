@@ -26,3 +26,19 @@ def test_misspelt_variable_is_an_error(monkeypatch: pytest.MonkeyPatch, name: st
 def test_slots_follow_the_device() -> None:
     assert Settings().num_slots(is_gpu=True) > Settings().num_slots(is_gpu=False) > 0
     assert Settings(max_slots=3).num_slots(is_gpu=True) == 3
+
+
+def test_service_links_of_kubernetes_are_no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a pod gets them where Services named `xtts` and `xtts-head-svc` exist."""
+    address = "tcp://10.0.0.7:8100"
+    for name, value in {
+        "XTTS_PORT": address,
+        "XTTS_PORT_8100_TCP": address,
+        "XTTS_PORT_8100_TCP_ADDR": "10.0.0.7",
+        "XTTS_SERVICE_HOST": "10.0.0.7",
+        "XTTS_SERVICE_PORT_HTTP": "8100",
+        "XTTS_HEAD_SVC_SERVICE_HOST": "10.0.0.7",
+        "XTTS_HEAD_SVC_PORT": address,
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert Settings().port == 8100

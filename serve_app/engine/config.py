@@ -8,7 +8,7 @@ class EngineConfig:
     """Bounds of one engine. Rows, codes and frames are counts; see PRODUCT.md's vocabulary in the docs."""
 
     max_slots: int = 16  # sequences decoded at once
-    max_waiting: int = 64  # sequences queued before `Overloaded`
+    max_waiting: int = 64  # sequences queued before newcomers are refused as `Overloaded`
     max_prefill_rows: int = 256  # prefix rows taken into one step: bounds how long running streams wait for newcomers
     max_render_frames: int = 384  # vocoder frames of one step, context included: the same bound for the vocoder
     max_window_frames: int = 256  # longest vocoder window, context included

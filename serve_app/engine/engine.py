@@ -132,19 +132,21 @@ class Engine:
         tokens = len(prompt.text_tokens)
         assert tokens <= self._gpt.max_sentence_tokens, f"{tokens} tokens: the text room splits below the limit"
         assert (prompt.sampling.num_forced_codes or 1) <= self._gpt.max_codes
-        stream = self._renderer.open(prompt.voice.speaker_embedding, prompt.speed, prompt.chunk_codes)
+        arrival_s = time.monotonic()
+        stream = self._renderer.open(prompt, due_s=arrival_s + prompt.delay_s)
         with self._condition:
             if self._failure is not None:
                 raise self._failure
             if self._is_closing:
                 raise Unavailable("the engine is draining: send the request again", retry_after_s=1.0)
-            if self._num_alive >= self._config.max_slots + self._config.max_waiting:
+            is_full = self._num_alive >= self._config.max_slots + self._config.max_waiting
+            if is_full and not prompt.is_continuation:
                 raise Overloaded("the engine is full: try again in a moment", retry_after_s=1.0)
             if self._num_alive == 0:
-                self._last_step_s = time.monotonic()  # the thread has slept, and is not stuck
+                self._last_step_s = arrival_s  # the thread has slept, and is not stuck
             self._num_alive += 1
             self._num_added += 1
-            sequence = Sequence(self._num_added, prompt, arrival_s=time.monotonic())
+            sequence = Sequence(self._num_added, prompt, arrival_s)
             job = Job(sequence, stream, asyncio.get_running_loop(), asyncio.Queue())
             self._inbox.append(job)
             self._condition.notify()

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from serve_app.model.config import GptConfig
+from serve_app.model.device import to_device
 from serve_app.model.gpt import Attend
 
 # Queries [rows, heads, 1, head size] of a layer over its cache → the same shape.
@@ -22,13 +23,23 @@ AttendOver = Callable[[int, Tensor], Tensor]
 class KvCache:
     """`[layers, slots, 2, heads, positions, head size]`: keys, then values."""
 
-    def __init__(self, config: GptConfig, num_slots: int, *, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        config: GptConfig,
+        num_slots: int,
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+        is_deterministic: bool = False,
+    ) -> None:
+        """`is_deterministic`: masked attention has one shape whoever runs, all slots by all positions."""
         shape = (config.num_layers, num_slots, 2, config.num_heads, config.max_positions, config.head_size)
         self._cache = torch.empty(shape, device=device, dtype=dtype)
         self._layers = list(self._cache)
         # [layer][slot] → keys and values, [1, heads, positions, head size] each
         self._rows = [[(slot[0:1], slot[1:2]) for slot in layer] for layer in self._layers]
         self._is_masked = device.type != "cpu"
+        self._is_deterministic = is_deterministic
 
     @property
     def num_bytes(self) -> int:
@@ -59,9 +70,9 @@ class KvCache:
     def decode(self, slots: list[int], positions: list[int]) -> Attend:
         """For one new row per slot, at `positions[i]` of `slots[i]`. Rows past `len(slots)` are padding."""
         device, num_rows = self._cache.device, len(slots)
-        slot_index = torch.tensor(slots, device=device)
-        position_index = torch.tensor(positions, device=device)
-        over = self._masked(slot_index, position_index) if self._is_masked else self._each(slots, positions)
+        slot_index = to_device(torch.tensor(slots), device)
+        position_index = to_device(torch.tensor(positions), device)
+        over = self._masked(slots, positions) if self._is_masked else self._each(slots, positions)
 
         def attend(layer: int, qkv: Tensor) -> Tensor:
             rows = qkv[:num_rows].to(self._cache.dtype)
@@ -85,16 +96,22 @@ class KvCache:
 
         return attend
 
-    def _masked(self, slots: Tensor, positions: Tensor) -> AttendOver:
-        max_length = int(positions.max()) + 1
-        columns = torch.arange(max_length, device=positions.device)
-        mask = (columns[None] <= positions[:, None])[:, None, None]  # [rows, 1, 1, max length]
+    def _masked(self, slots: list[int], positions: list[int]) -> AttendOver:
+        num_rows, num_slots, max_length = len(slots), self._cache.shape[1], max(positions) + 1
+        if self._is_deterministic:
+            spare = num_slots - num_rows
+            slots, positions, max_length = slots + [0] * spare, positions + [0] * spare, self._cache.shape[4]
+        device = self._cache.device
+        slot_index, last = (to_device(torch.tensor(each), device) for each in (slots, positions))
+        columns = torch.arange(max_length, device=device)
+        mask = (columns[None] <= last[:, None])[:, None, None]  # [rows, 1, 1, max length]
         unwritten = ~mask.transpose(-1, -2)
 
         def attend(layer: int, queries: Tensor) -> Tensor:
-            keys, values = self._layers[layer][:, :, :, :max_length][slots].unbind(1)
+            queries = functional.pad(queries, (0, 0, 0, 0, 0, 0, 0, len(slots) - num_rows))
+            keys, values = self._layers[layer][:, :, :, :max_length][slot_index].unbind(1)
             # an unwritten row may hold a NaN, which neither a weight of 0 nor a score of −inf takes away
             keys, values = keys.masked_fill(unwritten, 0.0), values.masked_fill(unwritten, 0.0)
-            return functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
+            return functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)[:num_rows]
 
         return attend

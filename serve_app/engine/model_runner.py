@@ -1,5 +1,6 @@
 """Runs a step's tensors: prefix rows in, codes and latents out. Knows slots and the model, not queues or waiters."""
 
+import itertools
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,7 @@ from serve_app.engine.kv_cache import KvCache
 from serve_app.engine.sampler import SamplingRows, sample
 from serve_app.engine.scheduler import prefix_rows
 from serve_app.engine.sequence import Sequence
+from serve_app.model.device import to_device
 from serve_app.model.gpt import Gpt
 
 DETERMINISTIC_PREFILL_ROWS = 64  # in deterministic mode a prefix runs alone, padded to a multiple of this
@@ -26,13 +28,22 @@ class StepCodes:
     num_near_ties: int
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """The rows of a pass on the device: each sequence's slot and how many codes it has, [rows] int64."""
+
+    slots: Tensor
+    positions: Tensor
+
+
 class ModelRunner:
     """State of every slot on the device: cache, last code, latents so far, ids seen."""
 
     def __init__(self, gpt: Gpt, config: EngineConfig, *, device: torch.device, cache_dtype: torch.dtype) -> None:
         self._gpt, self._config, self._device = gpt, config, device
         shape, slots = gpt.config, config.max_slots
-        self._cache = KvCache(shape, slots, device=device, dtype=cache_dtype)
+        is_fixed = config.is_deterministic
+        self._cache = KvCache(shape, slots, device=device, dtype=cache_dtype, is_deterministic=is_fixed)
         self._last_code = torch.zeros(slots, dtype=torch.int64, device=device)
         self._seen = torch.zeros(slots, shape.num_audio_tokens, dtype=torch.bool, device=device)
         self._latents = torch.empty(slots, shape.max_codes, shape.width, device=device)
@@ -51,25 +62,26 @@ class ModelRunner:
             )
         slots = [_slot(sequence) for sequence in sequences]
         lengths = [prefix_rows(sequence) for sequence in sequences]
+        rows = self._rows_of(sequences)
         x = torch.cat([self._embed(sequence) for sequence in sequences])
         if self._config.is_deterministic:
             x = functional.pad(x, (0, 0, 0, -x.shape[0] % DETERMINISTIC_PREFILL_ROWS))
-        self._seen[slots] = False
-        self._seen[slots, PLACEHOLDER_ID] = True
-        self._seen[slots, self._gpt.config.start_audio_token] = True
+        self._seen[rows.slots] = False
+        self._seen[rows.slots, PLACEHOLDER_ID] = True
+        self._seen[rows.slots, self._gpt.config.start_audio_token] = True
         hidden = self._gpt.hidden(x, self._cache.prefill(slots, lengths))
-        last = torch.tensor(lengths, device=self._device).cumsum(0) - 1
-        return self._choose(sequences, slots, hidden[last])
+        last = self._index(list(itertools.accumulate(lengths))) - 1
+        return self._choose(sequences, rows, hidden[last])
 
     @torch.inference_mode()
     def decode(self, sequences: tuple[Sequence, ...]) -> StepCodes:
         """Takes each sequence on by one code."""
         slots = [_slot(sequence) for sequence in sequences]
-        positions = torch.tensor([sequence.num_codes for sequence in sequences], device=self._device)
-        x = self._gpt.embed_codes(self._last_code[slots], positions)  # [rows, width]
+        rows = self._rows_of(sequences)
+        x = self._gpt.embed_codes(self._last_code[rows.slots], rows.positions)  # [rows, width]
         cached = [prefix_rows(sequence) + sequence.num_codes - 1 for sequence in sequences]
         hidden = self._gpt.hidden(self._pad(x), self._cache.decode(slots, cached))
-        return self._choose(sequences, slots, hidden[: len(slots)])
+        return self._choose(sequences, rows, hidden[: len(slots)])
 
     def latents(self, sequence: Sequence) -> Tensor:
         """The latents so far, [num codes, width] float32; a view that is good until the slot changes hands."""
@@ -80,21 +92,27 @@ class ModelRunner:
 
     def _embed(self, sequence: Sequence) -> Tensor:
         prompt = sequence.prompt
-        tokens = torch.tensor(prompt.text_tokens, device=self._device)
-        return self._gpt.embed_prefix(prompt.voice.cond_latents.to(self._device), tokens)
+        cond_latents = to_device(prompt.voice.cond_latents, self._device)
+        return self._gpt.embed_prefix(cond_latents, self._index(list(prompt.text_tokens)))
 
     def _pad(self, x: Tensor) -> Tensor:
         if not self._config.is_deterministic:
             return x
         return functional.pad(x, (0, 0, 0, self._config.max_slots - x.shape[0]))
 
-    def _choose(self, sequences: tuple[Sequence, ...], slots: list[int], hidden: Tensor) -> StepCodes:
+    def _rows_of(self, sequences: tuple[Sequence, ...]) -> "_Rows":
+        """Made before a pass, so that nothing is copied to the device between its layers and its sampling."""
+        positions = self._index([sequence.num_codes for sequence in sequences])
+        return _Rows(self._index([_slot(sequence) for sequence in sequences]), positions)
+
+    def _index(self, values: list[int]) -> Tensor:
+        return to_device(torch.tensor(values), self._device)
+
+    def _choose(self, sequences: tuple[Sequence, ...], rows: "_Rows", hidden: Tensor) -> StepCodes:
         """Latents, scores and the next code of each row; `hidden` [rows, width]."""
-        rows = len(slots)
+        index, position = rows.slots, rows.positions
         latents = self._gpt.latents(hidden)
-        logits = self._gpt.logits(self._pad(latents))[:rows]
-        index = torch.tensor(slots, device=self._device)
-        position = torch.tensor([sequence.num_codes for sequence in sequences], device=self._device)
+        logits = self._gpt.logits(self._pad(latents))[: len(sequences)]
         params = self._sampling_rows(sequences)
         codes, is_near_tie = sample(logits, self._seen[index], position, params, self._gpt.config.stop_audio_token)
         self._latents[index, position] = latents

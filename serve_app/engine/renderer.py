@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from serve_app.engine.config import EngineConfig
+from serve_app.engine.sequence import Prompt
 from serve_app.model.frames import FrameGrid
 from serve_app.model.vocoder import Vocoder
 
@@ -44,11 +45,11 @@ class AudioStream:
     when it `keeps_chunks`, chunk by chunk as it would have done in time.
     """
 
-    def __init__(
-        self, vocoder: Vocoder, speaker: Tensor, speed: float, chunk_codes: tuple[int, ...], *, keeps_chunks: bool
-    ) -> None:
-        self.speaker = speaker  # [speaker width]
-        self.grid = FrameGrid(vocoder.config, speed)
+    def __init__(self, vocoder: Vocoder, prompt: Prompt, *, due_s: float, keeps_chunks: bool) -> None:
+        chunk_codes = prompt.chunk_codes
+        self.speaker = prompt.voice.speaker_embedding  # [speaker width], on the CPU
+        self.grid = FrameGrid(vocoder.config, prompt.speed)
+        self.due_s = due_s  # when its first audio is wanted
         self.latents: Tensor | None = None  # [num codes, width]
         self.num_out = 0  # frames handed over
         self.first_out_s: float | None = None
@@ -142,9 +143,9 @@ class Renderer:
     def __init__(self, vocoder: Vocoder, config: EngineConfig, device: torch.device) -> None:
         self._vocoder, self._config, self._device = vocoder, config, device
 
-    def open(self, speaker: Tensor, speed: float, chunk_codes: tuple[int, ...]) -> AudioStream:
-        speaker, keeps_chunks = speaker.to(self._device), self._config.is_deterministic
-        return AudioStream(self._vocoder, speaker, speed, chunk_codes, keeps_chunks=keeps_chunks)
+    def open(self, prompt: Prompt, due_s: float = 0.0) -> AudioStream:
+        """For a prompt's voice, speed and chunks. Called on an event loop: touches no device."""
+        return AudioStream(self._vocoder, prompt, due_s=due_s, keeps_chunks=self._config.is_deterministic)
 
     @torch.inference_mode()
     def warm_up(self) -> None:
@@ -156,8 +157,8 @@ class Renderer:
 
     @torch.inference_mode()
     def render(self, streams: Iterable[AudioStream]) -> list[tuple[AudioStream, npt.NDArray[np.float32]]]:
-        """Samples [n] of the most urgent windows: streams not heard yet first, then those nearest to running dry."""
-        due = sorted((stream for stream in streams if stream.is_due), key=self._playback_end_s)
+        """Samples [n] of the windows wanted first: a stream's beginning when it is due, its rest when that runs dry."""
+        due = sorted((stream for stream in streams if stream.is_due), key=self._wanted_s)
         windows: list[Window] = []
         budget = self._config.max_render_frames
         for stream in due:
@@ -168,23 +169,24 @@ class Renderer:
             windows.append(window)
         return self._vocode(windows)
 
-    def _playback_end_s(self, stream: AudioStream) -> float:
+    def _wanted_s(self, stream: AudioStream) -> float:
         if stream.first_out_s is None:
-            return 0.0
+            return stream.due_s
         config = self._vocoder.config
-        return stream.first_out_s + stream.num_out * config.hop_length / config.output_sample_rate_hz
+        played_s = stream.num_out * config.hop_length / config.output_sample_rate_hz
+        return max(stream.first_out_s, stream.due_s) + played_s
 
     def _vocode(self, windows: list[Window]) -> list[tuple[AudioStream, npt.NDArray[np.float32]]]:
         hop = self._vocoder.samples_per_frame
         out = []
         for group in self._batches(windows):
             frames = torch.stack([_frames(window) for window in group]).transpose(1, 2)  # [batch, width, frames]
-            speakers = torch.stack([window.stream.speaker for window in group])
+            speakers = torch.stack([window.stream.speaker for window in group]).to(self._device)
             samples = self._vocoder(frames, speakers).cpu().numpy()
             for row, window in zip(samples, group, strict=True):
                 window.stream.hand_over(window)
                 cut = row[(window.first - window.start) * hop : (window.last - window.start) * hop]
-                out.append((window.stream, cut))
+                out.append((window.stream, cut.copy()))  # a view would keep the whole batch alive
         return out
 
     def _batches(self, windows: list[Window]) -> list[list[Window]]:

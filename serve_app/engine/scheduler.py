@@ -1,11 +1,15 @@
-"""Who runs next: a first-come queue before a fixed number of slots. Knows sequences, no tensors."""
+"""Who runs next: a queue before a fixed number of slots, in the order in which audio is wanted. Knows sequences, no
+tensors.
 
-from collections import deque
+A sentence spoken ahead of the one that is heard is wanted later, so it leaves a newcomer the slot; time passes, and
+nobody starves.
+"""
+
+from bisect import insort
 from dataclasses import dataclass
 
 from serve_app.engine.config import EngineConfig
 from serve_app.engine.sequence import Sequence, Status
-from serve_app.errors import Overloaded
 
 PREFIX_EXTRA_ROWS = 35  # 32 conditioning latents, START, STOP and the start code
 
@@ -13,6 +17,10 @@ PREFIX_EXTRA_ROWS = 35  # 32 conditioning latents, START, STOP and the start cod
 def prefix_rows(sequence: Sequence) -> int:
     """Cache rows a sequence fills before its first code."""
     return len(sequence.prompt.text_tokens) + PREFIX_EXTRA_ROWS
+
+
+def _urgency(sequence: Sequence) -> tuple[float, int]:
+    return sequence.due_s, sequence.sequence_id
 
 
 @dataclass(frozen=True)
@@ -31,7 +39,7 @@ class Scheduler:
 
     def __init__(self, config: EngineConfig) -> None:
         self._config = config
-        self._waiting: deque[Sequence] = deque()
+        self._waiting: list[Sequence] = []  # the one whose audio is wanted first at the front
         self._running: dict[int, Sequence] = {}  # by slot, in order of admission
         self._free_slots = list(range(config.max_slots))[::-1]
 
@@ -48,11 +56,9 @@ class Scheduler:
         return len(self._free_slots)
 
     def add(self, sequence: Sequence) -> None:
-        """Queues a sequence. Raises `Overloaded` when more would wait than `max_waiting` beyond the free slots."""
+        """Queues a sequence; how many may wait is the caller's to say."""
         assert sequence.status is Status.WAITING
-        if len(self._waiting) >= self._config.max_waiting + len(self._free_slots):
-            raise Overloaded("the engine's queue is full: try again in a moment", retry_after_s=1.0)
-        self._waiting.append(sequence)
+        insort(self._waiting, sequence, key=_urgency)
 
     def schedule(self) -> Step:
         """Admits from the queue's front while slots and the prefill budget last; at least one if a slot is free."""
@@ -63,7 +69,7 @@ class Scheduler:
             rows += prefix_rows(self._waiting[0])
             if prefill and rows > self._config.max_prefill_rows:
                 break
-            sequence = self._waiting.popleft()
+            sequence = self._waiting.pop(0)
             sequence.slot = self._free_slots.pop()
             sequence.status = Status.RUNNING
             self._running[sequence.slot] = sequence

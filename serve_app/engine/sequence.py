@@ -43,9 +43,12 @@ class Prompt:
     sampling: SamplingParams
     speed: float = 1.0
     chunk_codes: tuple[int, ...] = STREAMING_CHUNKS
+    delay_s: float = 0.0  # its audio is wanted so much later than if it were asked for alone
+    is_continuation: bool = False  # of speech that was let in: a full queue does not refuse it
 
     def __post_init__(self) -> None:
         assert self.text_tokens and all(n > 0 for n in self.chunk_codes)
+        assert self.delay_s >= 0.0
 
 
 class Status(Enum):
@@ -78,6 +81,11 @@ class Sequence:
     num_codes: int = 0
     started_s: float = 0.0
     finish_reason: FinishReason | None = None
+
+    @property
+    def due_s(self) -> float:
+        """When its first audio is wanted, on the clock of `arrival_s`."""
+        return self.arrival_s + self.prompt.delay_s
 
 
 @dataclass(frozen=True)

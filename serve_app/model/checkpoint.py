@@ -21,7 +21,7 @@ from TTS.tts.configs.xtts_config import XttsArgs, XttsAudioConfig, XttsConfig
 
 from serve_app.errors import CheckpointError
 from serve_app.model import make_vocab
-from serve_app.model.config import ConditioningConfig, ModelConfig, VocoderConfig
+from serve_app.model.config import ModelConfig, VocoderConfig
 from serve_app.model.config_file import ConfigFile
 from serve_app.model.download import Progress, fetch_checkpoint
 from serve_app.model.source import PUBLISHED, SYNTHETIC_PREFIX, check_source, directory_of, find_weights
@@ -33,6 +33,7 @@ from serve_app.voices.voice import VoiceLatents
 logger = logging.getLogger(__name__)
 
 SPEAKERS_FILE = "speakers_xtts.pth"
+VOICE_ENCODER_VERSION = 1  # raise it with any change of the numbers that `conditioning` makes
 NOISE_NOTICE = "random weights: this model speaks noise, at the true cost. Set XTTS_MODEL to a trained model."
 
 # What the published model.pth holds beside tensors; the first two under the names of the modules they once were in.
@@ -78,7 +79,7 @@ def _load_synthetic(model: str, progress: Progress) -> Checkpoint:
         config=config,
         tensors=synthetic_tensors(config),
         tokenizer_file=make_vocab.VOCAB_FILE,
-        fingerprint=_fingerprint(f"{model}:{VERSION}", config.conditioning),
+        fingerprint=_fingerprint(f"{model}:{VERSION}", config),
         notices=(NOISE_NOTICE,),
     )
 
@@ -96,7 +97,7 @@ def load_directory(directory: Path, *, cache_dir: Path, progress: Progress) -> C
         config=config,
         tensors=tensors,
         tokenizer_file=directory / "vocab.json",
-        fingerprint=_fingerprint(file_sha256(weights_file, cache_dir), config.conditioning),
+        fingerprint=_fingerprint(file_sha256(weights_file, cache_dir), config),
         speakers=_read_speakers(directory / SPEAKERS_FILE, config),
         notices=(NOISE_NOTICE,) if config.fixed_codes_per_token is not None else (),
     )
@@ -183,15 +184,18 @@ def _read_speakers(path: Path, config: ModelConfig) -> dict[str, VoiceLatents]:
         raise CheckpointError(f"{path} does not hold this model's voices: {error}. Remove or replace it.") from error
 
 
-def _fingerprint(weights: str, conditioning: ConditioningConfig) -> str:
-    return hashlib.sha256(json.dumps([weights, asdict(conditioning)], sort_keys=True).encode()).hexdigest()
+def _fingerprint(weights: str, config: ModelConfig) -> str:
+    """Of all that a voice's latents follow from, besides its recording."""
+    parts = [VOICE_ENCODER_VERSION, weights, asdict(config.conditioning), config.gpt.num_heads]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def file_sha256(path: Path, cache_dir: Path) -> str:
     """SHA-256 of a file. Remembered in `cache_dir/hashes` for as long as the file's size and time of change stay."""
     path = path.resolve()
     stat = path.stat()
-    state = {"path": str(path), "size_bytes": stat.st_size, "changed_ns": stat.st_mtime_ns}
+    times = {"modified_ns": stat.st_mtime_ns, "changed_ns": stat.st_ctime_ns}  # copies may keep the first, never both
+    state = {"path": str(path), "inode": stat.st_ino, "size_bytes": stat.st_size, **times}
     entry = cache_dir / "hashes" / f"{hashlib.sha256(str(path).encode()).hexdigest()[:32]}.json"
     remembered = _read_remembered(entry)
     if remembered.get("state") == state:

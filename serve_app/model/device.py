@@ -1,11 +1,15 @@
 """Which device and number format to compute in. Knows the machine, not the model."""
 
+import math
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
 from serve_app.errors import SettingsError
 
+CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of a container: microseconds allowed, and their period
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -37,6 +41,8 @@ def choose_compute(device: str, dtype: str, quantization: str) -> Compute:
     chosen = torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
     if quantization == "int8" and chosen.type != "cpu":
         raise SettingsError("XTTS_QUANTIZATION=int8 is for CPUs: set it to none, or XTTS_DEVICE=cpu")
+    if quantization == "int8" and "fbgemm" not in torch.backends.quantized.supported_engines:
+        raise SettingsError("XTTS_QUANTIZATION=int8 needs an x86 processor: set it to none")
     return Compute(chosen, _best_dtype(chosen) if dtype == "auto" else DTYPES[dtype], quantization == "int8")
 
 
@@ -45,3 +51,20 @@ def _best_dtype(device: torch.device) -> torch.dtype:
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     has_bfloat16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return torch.bfloat16 if has_bfloat16 else torch.float32
+
+
+def num_cpus() -> int:
+    """Cores that this process may use: fewer than the machine's where a container or an affinity says so."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = CPU_QUOTA.read_text(encoding="ascii").split()
+        return max(1, min(allowed, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError):  # no such file, or "max"
+        return allowed
+
+
+def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A CPU tensor there, without waiting for what the device still has to do."""
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)

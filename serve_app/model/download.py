@@ -71,16 +71,19 @@ def fetch_checkpoint(
         except (httpx2.HTTPError, OfflineModeIsEnabled, OSError) as error:
             raise CheckpointError(_offline_advice(repository, directory, error)) from error
         manifest = {remote.name: {"etag": remote.etag, "size_bytes": remote.size_bytes} for remote in remote_files}
-        (directory / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+        partial = directory / f"{MANIFEST}.partial"
+        partial.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+        partial.replace(directory / MANIFEST)
     return directory
 
 
 def is_complete(directory: Path) -> bool:
     """Whether an earlier call finished here and every file still has the size it had."""
-    manifest = directory / MANIFEST
-    if not manifest.is_file():
+    try:
+        manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+        sizes = {name: entry["size_bytes"] for name, entry in manifest.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
-    sizes = {name: entry["size_bytes"] for name, entry in json.loads(manifest.read_text(encoding="utf-8")).items()}
     return set(sizes) == set(FILES) and all(
         (directory / name).is_file() and (directory / name).stat().st_size == size for name, size in sizes.items()
     )

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from serve_app.model.config import GptConfig
-from serve_app.model.linear import MakeLinear
+from serve_app.model.linear import MakeLinear, linear_maker
 
 LAYER_NORM_EPS = 1e-5  # GPT2Config.layer_norm_epsilon and nn.LayerNorm's default alike
 
@@ -28,8 +28,8 @@ class LayerNorm:
     """Layer norm in float32, whatever the products' format."""
 
     def __init__(self, tensors: Mapping[str, Tensor], prefix: str, device: torch.device) -> None:
-        self._weight = tensors[f"{prefix}.weight"].to(device, torch.float32)
-        self._bias = tensors[f"{prefix}.bias"].to(device, torch.float32)
+        self._weight = tensors[f"{prefix}.weight"].to(device, torch.float32, copy=True)
+        self._bias = tensors[f"{prefix}.bias"].to(device, torch.float32, copy=True)
 
     def __call__(self, x: Tensor) -> Tensor:
         return functional.layer_norm(x, self._weight.shape, self._weight, self._bias, LAYER_NORM_EPS)
@@ -61,8 +61,10 @@ class Block:
 class Gpt:
     """Embeddings, blocks, both final norms and the audio head.
 
-    `tensors` are named as in coqui's checkpoint (`gpt.…`). A row is one position of one sequence; rows of many
-    sequences lie one after another, and only `attend` knows which belongs to which.
+    `tensors` are named as in coqui's checkpoint (`gpt.…`). They are copied, since they may be a mapped file that is
+    replaced one day. Embeddings, norms and head are float32, the blocks' matrices what `make_linear` makes of them. A
+    row is one position of one sequence; rows of many sequences lie one after another, and only `attend` knows which
+    belongs to which.
     """
 
     def __init__(
@@ -71,13 +73,12 @@ class Gpt:
         tensors: Mapping[str, Tensor],
         *,
         device: torch.device,
-        dtype: torch.dtype,
         make_linear: MakeLinear,
     ) -> None:
         self.config = config
 
         def table(name: str) -> Tensor:
-            return tensors[f"gpt.{name}.weight"].to(device, dtype)
+            return tensors[f"gpt.{name}.weight"].to(device, torch.float32, copy=True)
 
         self._text_embedding = table("text_embedding")
         self._text_positions = table("text_pos_embedding.emb")
@@ -88,21 +89,23 @@ class Gpt:
         ]
         self._gpt2_norm = LayerNorm(tensors, "gpt.gpt.ln_f", device)
         self._final_norm = LayerNorm(tensors, "gpt.final_norm", device)
-        self._audio_head = make_linear(tensors["gpt.mel_head.weight"], tensors["gpt.mel_head.bias"], "none")
+        # 16 bit would round scores to ties, and the penalty multiplies what is rounded.
+        make_head = linear_maker(device, torch.float32, is_int8=False)
+        self._audio_head = make_head(tensors["gpt.mel_head.weight"], tensors["gpt.mel_head.bias"], "none")
 
     def embed_prefix(self, cond_latents: Tensor, text_tokens: Tensor) -> Tensor:
         """Latents [32, width], text ids [n] → rows [n + 35, width] float32: latents, START text STOP, start code."""
         config = self.config
         ids = functional.pad(text_tokens, (1, 0), value=config.start_text_token)
         ids = functional.pad(ids, (0, 1), value=config.stop_text_token)
-        text = self._text_embedding[ids].float() + self._text_positions[: len(ids)].float()
+        text = self._text_embedding[ids] + self._text_positions[: len(ids)]
         start = torch.tensor([config.start_audio_token], device=text.device)
         audio = self.embed_codes(start, torch.zeros_like(start))
         return torch.cat([cond_latents.to(text), text, audio])
 
     def embed_codes(self, codes: Tensor, positions: Tensor) -> Tensor:
         """Audio ids [rows] at audio positions [rows], counted from 0 at the start code → [rows, width] float32."""
-        return self._audio_embedding[codes].float() + self._audio_positions[positions].float()
+        return self._audio_embedding[codes] + self._audio_positions[positions]
 
     def hidden(self, x: Tensor, attend: Attend) -> Tensor:
         """Rows [rows, width] float32 → what leaves the last block, [rows, width] float32."""
@@ -116,4 +119,4 @@ class Gpt:
 
     def logits(self, latents: Tensor) -> Tensor:
         """Scores of the next code, [rows, audio ids] float32."""
-        return self._audio_head(latents).float()
+        return self._audio_head(latents)

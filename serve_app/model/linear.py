@@ -39,7 +39,7 @@ class PackedLinear:
     def __init__(self, weight: Tensor, bias: Tensor | None, activation: Activation, dtype: torch.dtype) -> None:
         self._dtype = dtype
         self._weight = torch.ops.mkldnn._reorder_linear_weight(weight.to(dtype).contiguous(), PACKING_ROWS)
-        self._bias = None if bias is None else bias.to(dtype)
+        self._bias = None if bias is None else bias.to(dtype, copy=True)
         self._post: tuple[str, list[float], str] = ("gelu", [], "tanh") if activation == "gelu" else ("none", [], "")
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -57,7 +57,8 @@ class Int8Linear:
     """The same on 8-bit weights (one scale per output) and 8-bit inputs (one scale per row): → [rows, out] float32.
 
     The scale of a row depends on that row alone and the sums are exact integers, so a row's result is bitwise the same
-    whatever shares its batch. CPU only.
+    whatever shares its batch. Without VNNI fbgemm adds pairs of products in 16 bit, which 8-bit inputs would overflow:
+    they get 7 there. CPU only.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None, activation: Activation) -> None:
@@ -66,14 +67,15 @@ class Int8Linear:
         zeros = torch.zeros(weight.shape[0], dtype=torch.long)
         quantized = torch.quantize_per_channel(weight, scales, zeros, 0, torch.qint8)
         self._packed = torch.ops.quantized.linear_prepack(quantized, None)
-        self._bias = None if bias is None else bias.float()
+        self._bias = None if bias is None else bias.to(torch.float32, copy=True)
         self._activation = activation
+        self._max_level = 127 if torch.cpu._is_vnni_supported() else 63
 
     def __call__(self, x: Tensor) -> Tensor:
         x = x.float()
         row_scale = x.abs().amax(dim=-1, keepdim=True).clamp_min(1e-12)  # [rows, 1]
         y: Tensor = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
-            x / row_scale, 1.0 / 127.0, 128, self._packed
+            x / row_scale, 1.0 / self._max_level, self._max_level + 1, self._packed
         )
         y = y * row_scale if self._bias is None else torch.addcmul(self._bias, y, row_scale)
         return functional.gelu(y, approximate="tanh") if self._activation == "gelu" else y
@@ -88,6 +90,7 @@ def linear_maker(device: torch.device, dtype: torch.dtype, *, is_int8: bool) -> 
         return lambda weight, bias, activation: PackedLinear(weight, bias, activation, dtype)
 
     def dense(weight: Tensor, bias: Tensor | None, activation: Activation) -> Linear:
-        return DenseLinear(weight.to(device, dtype), None if bias is None else bias.to(device, dtype), activation)
+        bias = None if bias is None else bias.to(device, dtype, copy=True)
+        return DenseLinear(weight.to(device, dtype, copy=True), bias, activation)
 
     return dense

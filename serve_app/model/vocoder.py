@@ -40,10 +40,10 @@ class Conv:
     def __init__(
         self, tensors: Mapping[str, Tensor], name: str, like: Tensor, *, dilation: int = 1, stride: int = 1
     ) -> None:
-        weight = folded_weight(tensors, name).unsqueeze(2).to(like.device, like.dtype)
+        weight = folded_weight(tensors, name).unsqueeze(2).to(like.device, like.dtype, copy=True)
         bias = tensors.get(f"{name}.bias")
         self._weight = weight.contiguous(memory_format=torch.channels_last)
-        self._bias = None if bias is None else bias.to(like.device, like.dtype)
+        self._bias = None if bias is None else bias.to(like.device, like.dtype, copy=True)
         self._dilation, self._stride = dilation, stride
         self._padding = ((weight.shape[3] - 1) * dilation) // 2 if stride == 1 else (weight.shape[3] - stride) // 2
 

@@ -19,7 +19,7 @@ from serve_app.engine.renderer import Renderer
 from serve_app.engine.sequence import STREAMING_CHUNKS, Prompt, SamplingParams
 from serve_app.model.checkpoint import Checkpoint, load_checkpoint
 from serve_app.model.conditioning import VoiceEncoder
-from serve_app.model.device import Compute, choose_compute
+from serve_app.model.device import Compute, choose_compute, num_cpus
 from serve_app.model.gpt import Gpt
 from serve_app.model.linear import linear_maker
 from serve_app.model.tokenizer import Tokenizer
@@ -45,6 +45,8 @@ def load_service(settings: Settings, progress: Progress) -> SpeechService:
     compute = choose_compute(settings.device, settings.dtype, settings.quantization)
     if compute.device.type == "cpu":
         use_cpu(settings.num_threads)
+    else:
+        use_gpu()
     started_s = time.monotonic()
     checkpoint = load_checkpoint(
         settings.model, accept_cpml=settings.accept_cpml, cache_dir=settings.model_cache, progress=progress
@@ -81,9 +83,15 @@ def load_service(settings: Settings, progress: Progress) -> SpeechService:
 
 
 def use_cpu(num_threads: int) -> None:
-    """Prepares this process to compute on `num_threads` cores, 0 for all."""
+    """Prepares this process to compute on `num_threads` cores, 0 for all it may use."""
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(ONEDNN_KERNELS))
-    torch.set_num_threads(num_threads or os.cpu_count() or 1)
+    torch.set_num_threads(num_threads or num_cpus())
+
+
+def use_gpu() -> None:
+    """Prepares this process to compute float32 in float32, not in TensorFloat-32, whose convolutions are 1e-3 off."""
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
 
 
 def engine_config(settings: Settings, compute: Compute) -> EngineConfig:
@@ -103,7 +111,7 @@ def build_engine(checkpoint: Checkpoint, compute: Compute, config: EngineConfig)
     """An engine with the checkpoint's GPT and vocoder, its thread running."""
     shapes, device = checkpoint.config, compute.device
     make_linear = linear_maker(device, compute.dtype, is_int8=compute.is_int8)
-    gpt = Gpt(shapes.gpt, checkpoint.tensors, device=device, dtype=compute.dtype, make_linear=make_linear)
+    gpt = Gpt(shapes.gpt, checkpoint.tensors, device=device, make_linear=make_linear)
     vocoder = Vocoder(shapes.vocoder, checkpoint.tensors, device=device, dtype=compute.dtype)
     renderer = Renderer(vocoder, config, device)
     renderer.warm_up()

@@ -15,8 +15,8 @@ import numpy as np
 from serve_app.audio.pcm import Samples
 from serve_app.engine.engine import Engine
 from serve_app.engine.sequence import STREAMING_CHUNKS, WHOLE, Prompt, SamplingParams, SequenceOutput
-from serve_app.errors import CeilingReached, Overloaded, ServiceError, SynthesisFailed, VoiceNotFound
-from serve_app.model.config import SAMPLE_RATE_HZ, ModelConfig
+from serve_app.errors import CeilingReached, ServiceError, SynthesisFailed, VoiceNotFound
+from serve_app.model.config import CODE_RATE_HZ, SAMPLE_RATE_HZ, ModelConfig
 from serve_app.model.tokenizer import Tokenizer
 from serve_app.settings import Settings
 from serve_app.speech.request import AudioChunk, ServiceStatus, SpeechRequest, SpeechSummary
@@ -30,7 +30,6 @@ logger = logging.getLogger(__name__)
 
 LENGTH_MARGIN = 450 / 602  # of the codes a model can give a sentence: expected lengths are estimates
 MAX_SPLITS = 3  # times a sentence that reaches the model's end is halved before the request fails
-ADMISSION_RETRY_S = 0.05
 NO_SAMPLES: Samples = np.zeros(0, dtype=np.float32)
 
 
@@ -53,6 +52,7 @@ class Plan:
     """A request after its text and voice stages: what each sentence needs."""
 
     sentences: list[str]
+    expected_s: list[float]  # how long each will be heard
     language: str
     voice: VoiceLatents
     request: SpeechRequest
@@ -121,7 +121,9 @@ class SpeechService:
         clock.mark("voice")
         seed = secrets.randbits(31) if request.seed is None else request.seed
         num_samples = num_codes = 0
-        async with aclosing(self._speak(Plan(sentences, language, voice, request, seed))) as outputs:
+        expected_s = [self._expected_codes(each, language) / CODE_RATE_HZ / request.speed for each in sentences]
+        plan = Plan(sentences, expected_s, language, voice, request, seed)
+        async with aclosing(self._speak(plan)) as outputs:
             async for index, output in outputs:
                 if num_samples == 0:
                     clock.timings_s |= {"queue": output.queue_s, "first_audio": clock.elapsed_s}
@@ -179,7 +181,8 @@ class SpeechService:
             for index in range(len(plan.sentences)):
                 while len(tasks) < min(index + self._settings.max_slots_per_request, len(plan.sentences)):
                     ahead.append(SpokenSentence())
-                    tasks.append(asyncio.create_task(self._speak_sentence(plan, len(tasks), ahead[-1])))
+                    wait_s = sum(plan.expected_s[index : len(tasks)])  # what is heard before it
+                    tasks.append(asyncio.create_task(self._speak_sentence(plan, len(tasks), wait_s, ahead[-1])))
                 async for output in _outputs(ahead.popleft()):
                     yield index, output
         finally:
@@ -187,10 +190,10 @@ class SpeechService:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _speak_sentence(self, plan: Plan, index: int, spoken: SpokenSentence) -> None:
+    async def _speak_sentence(self, plan: Plan, index: int, delay_s: float, spoken: SpokenSentence) -> None:
         """Fills `spoken`. A failure is an item of its queue, so that it is met in the text's order."""
         try:
-            await self._generate(plan, plan.sentences[index], (index,), spoken)
+            await self._generate(plan, plan.sentences[index], (index,), delay_s, spoken)
             spoken.outputs.put_nowait(None)
         except ServiceError as error:
             spoken.outputs.put_nowait(error)
@@ -198,11 +201,14 @@ class SpeechService:
             logger.exception("a sentence failed in a way that nobody foresaw")
             spoken.outputs.put_nowait(SynthesisFailed("the sentence could not be spoken: the service's log says why"))
 
-    async def _generate(self, plan: Plan, sentence: str, path: tuple[int, ...], spoken: SpokenSentence) -> None:
+    async def _generate(
+        self, plan: Plan, sentence: str, path: tuple[int, ...], delay_s: float, spoken: SpokenSentence
+    ) -> None:
         """One sentence; or its halves, where the model comes to its last position before it says stop."""
         is_first_try = len(path) == 1
         try:
-            async with aclosing(self._admitted(self._prompt(plan, sentence, path), path)) as outputs:
+            prompt = self._prompt(plan, sentence, path, delay_s)
+            async with aclosing(self._engine.generate(prompt)) as outputs:
                 async for output in outputs:
                     spoken.outputs.put_nowait(output)
         except CeilingReached:
@@ -212,9 +218,9 @@ class SpeechService:
             if is_first_try:
                 spoken.take_back()  # later tries hand over nothing before they are whole
             for number, half in enumerate(halves):
-                await self._generate(plan, half, (*path, number), spoken)
+                await self._generate(plan, half, (*path, number), 0.0, spoken)
 
-    def _prompt(self, plan: Plan, sentence: str, path: tuple[int, ...]) -> Prompt:
+    def _prompt(self, plan: Plan, sentence: str, path: tuple[int, ...], delay_s: float) -> Prompt:
         tokens = tuple(self._tokenizer.encode(sentence, plan.language))
         defaults, asked = self._config.sampling, plan.request.sampling
         per_token = self._config.fixed_codes_per_token
@@ -229,20 +235,9 @@ class SpeechService:
             num_forced_codes=None if per_token is None else max(1, round(per_token * len(tokens))),
         )
         is_whole = len(path) > 1 or not plan.request.is_streaming
-        return Prompt(tokens, plan.voice, sampling, plan.request.speed, WHOLE if is_whole else STREAMING_CHUNKS)
-
-    async def _admitted(self, prompt: Prompt, path: tuple[int, ...]) -> AsyncGenerator[SequenceOutput]:
-        """The engine's outputs. A full queue refuses a request at its first sentence; later ones wait for room."""
-        while True:
-            try:
-                async with aclosing(self._engine.generate(prompt)) as outputs:
-                    async for output in outputs:
-                        yield output
-                return
-            except Overloaded:
-                if path == (0,):
-                    raise
-            await asyncio.sleep(ADMISSION_RETRY_S)
+        chunk_codes = WHOLE if is_whole else STREAMING_CHUNKS
+        is_continuation = path != (0,)  # a full queue refuses a request at its first sentence or not at all
+        return Prompt(tokens, plan.voice, sampling, plan.request.speed, chunk_codes, delay_s, is_continuation)
 
     def _is_healthy(self) -> bool:
         try:

@@ -39,7 +39,7 @@ def split_sentences(
 ) -> list[str]:
     """The pieces of a normalised text, in order; joined they are the text again, but for spaces at the cuts.
 
-    Each has at most `max_tokens` text tokens and `max_codes` expected codes, unless a single grapheme exceeds them.
+    Each has at most `max_tokens` text tokens and `max_codes` expected codes, unless a single character exceeds them.
     Near-linear: a few counts for each piece, and for a sentence too long one more for each time it is halved.
     """
     limits = _Limits(count_tokens, expected_codes, max_tokens, max_codes)
@@ -81,10 +81,11 @@ def _fitting(sentence: str, language: str, limits: _Limits) -> Iterator[str]:
             yield part
             continue
         cut = _best_cut(part, language, needs_speech=False)
-        if cut is None:
-            yield part  # one grapheme: nothing left to cut
-        else:
-            waiting += [half for half in (part[cut:].strip(), part[:cut].strip()) if half]
+        if cut is None and len(part) == 1:
+            yield part
+            continue
+        cut = cut or len(part) // 2  # one grapheme, of marks without end
+        waiting += [half for half in (part[cut:].strip(), part[:cut].strip()) if half]
 
 
 def _spoken_range(text: str) -> range:

@@ -102,7 +102,6 @@ def make_gpt(checkpoint: Checkpoint, compute: Compute = FLOAT32) -> Gpt:
         checkpoint.config.gpt,
         checkpoint.tensors,
         device=compute.device,
-        dtype=compute.dtype,
         make_linear=make_linear,
     )
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -110,8 +111,9 @@ def test_overload_is_refused_at_once(checkpoint: Checkpoint) -> None:
         assert time.monotonic() - started_s < 0.5  # though the step stands still
         assert refused.value.retry_after_s is not None
         assert engine.num_alive == 5
+        everyone.append(asyncio.create_task(speak(engine, replace(_prompt(checkpoint, 6), is_continuation=True))))
         runner.let_go()
-        assert [len(spoken.codes) for spoken in await asyncio.gather(*everyone)] == [20] * 5
+        assert [len(spoken.codes) for spoken in await asyncio.gather(*everyone)] == [20] * 6
         assert len((await speak(engine, _prompt(checkpoint, 9))).codes) == 20
 
     with running(checkpoint, config, runner=runner) as engine:

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -12,9 +14,9 @@ CONFIG = GptConfig(num_layers=2, width=32, num_heads=4)
 SLOTS = 5
 
 
-def _cache(*, is_masked: bool = False, rubbish: float = float("nan")) -> KvCache:
+def _cache(*, is_masked: bool = False, rubbish: float = float("nan"), is_deterministic: bool = False) -> KvCache:
     """A cache whose unwritten rows hold rubbish, as memory that was never touched may, and a failed sequence leaves."""
-    cache = KvCache(CONFIG, SLOTS, device=CPU, dtype=torch.float32)
+    cache = KvCache(CONFIG, SLOTS, device=CPU, dtype=torch.float32, is_deterministic=is_deterministic)
     for layer in range(CONFIG.num_layers):
         for slot in range(SLOTS):
             _attended(cache.prefill([slot], [40]), layer, torch.full((40, 3, 4, 8), rubbish))
@@ -81,6 +83,29 @@ def test_masked_path_equals_the_path_one_by_one(rubbish: float, padding: int) ->
     for each, masked in zip(*outcomes, strict=True):
         assert bool(torch.isfinite(each).all())
         assert largest_difference(each, masked) < 1e-6
+
+
+@pytest.mark.parametrize("is_deterministic", [False, True])
+def test_masked_path_has_one_shape_in_deterministic_mode(
+    is_deterministic: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = _cache(is_masked=True, is_deterministic=is_deterministic)
+    plain = _cache()
+    shapes, outcomes = set(), []
+    attend_to = functional.scaled_dot_product_attention
+
+    def noting(queries: Tensor, keys: Tensor, values: Tensor, **options: Any) -> Tensor:
+        if "attn_mask" in options:
+            shapes.add((queries.shape, keys.shape))
+        return attend_to(queries, keys, values, **options)
+
+    monkeypatch.setattr(functional, "scaled_dot_product_attention", noting)
+    for slots, lengths in (([1], [4]), ([3, 0, 2], [4, 9, 6]), ([4, 1], [30, 2])):
+        for each in (cache, plain):
+            _attended(each.prefill(slots, lengths), 0, _rows(sum(lengths), 1))
+            outcomes.append(_attended(each.decode(slots, lengths), 0, _rows(len(slots), 2)))
+        assert largest_difference(*outcomes[-2:]) < 1e-6
+    assert len(shapes) == (1 if is_deterministic else 3)
 
 
 def test_order_of_slots_does_not_matter() -> None:

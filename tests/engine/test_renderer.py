@@ -17,6 +17,7 @@ from serve_app.model.checkpoint import Checkpoint
 from serve_app.model.device import Compute
 from serve_app.model.frames import FrameGrid
 from serve_app.model.vocoder import Vocoder
+from serve_app.voices.voice import VoiceLatents
 from tests.engine.reference import load
 from tests.engine.support import (
     BFLOAT16,
@@ -81,6 +82,10 @@ class _Latents:
         return vocoder(frames.T[None], self.speaker[None])[0]
 
 
+def _asked(speaker: Tensor, speed: float, chunks: tuple[int, ...]) -> Prompt:
+    return Prompt((2,), VoiceLatents(torch.zeros(32, 128), speaker), SamplingParams(), speed, chunks)
+
+
 def _stream_all(renderer: Renderer, streams: list[tuple[AudioStream, _Latents]], chance: random.Random) -> list[Tensor]:
     """Streams grow by turns, at random; each render call may leave some behind."""
     parts: dict[int, list[npt.NDArray[np.float32]]] = {id(stream): [] for stream, _ in streams}
@@ -119,7 +124,7 @@ def test_streams_side_by_side_have_the_samples_of_the_whole(
         speed = chance.choice((0.5, 0.77, 1.0, 1.4, 2.0))
         latents = _Latents(vocoder, chance.randint(1, 60), 10 * seed + number)
         schedule = chance.choice([WHOLE, *SCHEDULES])
-        streams.append((renderer.open(latents.speaker, speed, schedule), latents))
+        streams.append((renderer.open(_asked(latents.speaker, speed, schedule)), latents))
         expected.append(latents.whole(vocoder, speed))
     for heard, whole in zip(_stream_all(renderer, streams, chance), expected, strict=True):
         assert largest_difference(heard, whole) < 1e-5
@@ -137,7 +142,7 @@ def test_render_call_is_bounded(checkpoint: Checkpoint, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(Vocoder, "__call__", counting)
     renderer = Renderer(make_vocoder(checkpoint), EngineConfig(max_window_frames=128, max_render_frames=192), CPU)
-    streams = [renderer.open(torch.ones(512), 1.0, WHOLE) for _ in range(6)]
+    streams = [renderer.open(_asked(torch.ones(512), 1.0, WHOLE)) for _ in range(6)]
     for stream in streams:
         stream.complete(torch.randn(80, 128))
     while not all(stream.is_drained for stream in streams):
@@ -146,14 +151,16 @@ def test_render_call_is_bounded(checkpoint: Checkpoint, monkeypatch: pytest.Monk
         assert 0 < num_frames <= 192
 
 
-def test_stream_not_heard_yet_goes_first(checkpoint: Checkpoint) -> None:
-    vocoder = make_vocoder(checkpoint)
-    renderer = Renderer(vocoder, EngineConfig(max_window_frames=64, max_render_frames=64), CPU)
-    heard, fresh = (renderer.open(torch.ones(512), 1.0, WHOLE) for _ in range(2))
-    for stream in (heard, fresh):
+def test_stream_whose_audio_is_wanted_first_goes_first(checkpoint: Checkpoint) -> None:
+    """Not heard yet, and due before what another's listener has runs out; then the other; a later sentence last."""
+    renderer = Renderer(make_vocoder(checkpoint), EngineConfig(max_window_frames=64, max_render_frames=64), CPU)
+    later, heard, fresh = (renderer.open(_asked(torch.ones(512), 1.0, WHOLE), due_s) for due_s in (30.0, 1.0, 1.5))
+    for stream in (later, heard, fresh):
         stream.complete(torch.randn(80, 128))
-    heard.first_out_s = 1.0
-    assert [stream for stream, _ in renderer.render([heard, fresh])] == [fresh]
+    heard.first_out_s, heard.num_out = 1.2, 94  # frames: one second
+    for expected in (fresh, heard, fresh):
+        assert [stream for stream, _ in renderer.render([later, heard, fresh])] == [expected]
+        fresh.first_out_s = 2.0
 
 
 @pytest.mark.parametrize("chunks", [WHOLE, (1,), STREAMING_CHUNKS])

@@ -189,3 +189,9 @@ def test_licence_must_be_accepted() -> None:
     check_licence(True)
     with pytest.raises(LicenceNotAccepted, match=r"CPML.*XTTS_ACCEPT_CPML=1"):
         check_licence(False)
+
+
+@pytest.mark.parametrize("manifest", ["", "{", "[]", "null", '{"config.json": 5}', '{"config.json": {}}'])
+def test_manifest_that_was_cut_off_is_no_complete_download(tmp_path: Path, manifest: str) -> None:
+    (tmp_path / "verified.json").write_text(manifest, encoding="utf-8")
+    assert not is_complete(tmp_path)

@@ -4,7 +4,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from serve_app.model.device import Compute
-from serve_app.model.linear import Activation, DenseLinear, linear_maker
+from serve_app.model.linear import Activation, DenseLinear, Int8Linear, linear_maker
 from tests.engine.support import BFLOAT16, CPU, FLOAT32, INT8, largest_difference
 
 INPUTS, OUTPUTS = 96, 128  # outputs a multiple of 64, as in every model: no ragged ends of vectors
@@ -82,3 +82,14 @@ def test_weight_may_be_a_transposed_view() -> None:
         make = linear_maker(CPU, compute.dtype, is_int8=compute.is_int8)
         turned = make(weight.T.contiguous().T, bias, "none")(x)
         assert torch.equal(turned, make(weight, bias, "none")(x))
+
+
+def test_int8_without_vnni_cannot_overflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There two neighbouring products are added in 16 bit: inputs of 7 bit keep the largest such sum below its end."""
+    weight, rows = torch.full((OUTPUTS, INPUTS), 0.7), torch.ones(3, INPUTS)
+    monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: False)
+    layer = Int8Linear(weight, None, "none")
+    assert 2 * 127 * (2 * layer._max_level + 1) < 2**15
+    assert largest_difference(layer(rows), functional.linear(rows, weight)) < 1e-3
+    x = _rows(9)
+    assert largest_difference(Int8Linear(*_layer(), "none")(x), _expected(x, "none", _layer()[1])) < 0.1

@@ -99,6 +99,19 @@ def test_directory_speaks_as_the_model_it_was_written_from(tmp_path: Path, servi
     assert largest_difference(heard.samples, run(hear(service, request)).samples) < 1e-4
 
 
+@pytest.mark.parametrize("weights_file", ["model.pth", "model.safetensors"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_running_service_holds_no_weights_file(tmp_path: Path, weights_file: str, dtype: str) -> None:
+    """Someone who replaces the file must neither change a running model nor end it with a bus error."""
+    write_synthetic(tmp_path / "model", "synthetic:tiny:1", weights_file)
+    service = SpeechService.load(_settings(tmp_path, model=str(tmp_path / "model"), dtype=dtype), lambda line: None)
+    try:
+        assert weights_file not in Path("/proc/self/maps").read_text(encoding="utf-8")
+        assert len(run(hear(service, SpeechRequest("Hello there.", "en", seed=1))).samples) > 0
+    finally:
+        service.close()
+
+
 def test_unknown_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError):
         SpeechService.load(_settings(tmp_path, model="synthetic:huge"), lambda line: None)

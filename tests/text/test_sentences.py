@@ -226,3 +226,10 @@ def test_normalized_text_of_every_language_splits_within_the_limits() -> None:
         pieces = split(clean, language)
         assert all(expected_codes(piece, language) <= 450 for piece in pieces)
         assert squeeze("".join(pieces)) == squeeze(clean)
+
+
+def test_split_sentences_letter_of_marks_without_end_is_cut_all_the_same() -> None:
+    text = "a" + "\u0323" * 1_200
+    pieces = split_sentences(text, "en", count_tokens=len, expected_codes=len, max_tokens=400, max_codes=450)
+    assert "".join(pieces) == text
+    assert max(map(len, pieces)) <= 400
