@@ -192,7 +192,3 @@ def test_codes_are_those_alone_up_to_near_ties(
         pairs = zip(one.codes, other.codes, strict=False)
         turn = next((position for position, (a, b) in enumerate(pairs) if a != b), None)
         assert turn is None or (visit.prompt.sampling.seed, turn) in near_ties
-
-
-def test_bfloat16_reports(checkpoint: Checkpoint, visits: list[Visit], record_property: Record) -> None:
-    _note(record_property, _compare(checkpoint, visits, BFLOAT16, is_deterministic=False))
