@@ -83,8 +83,8 @@ def checked_text(text: str, settings: Settings, field: str) -> str:
 
 async def check_speakable(request: SpeechRequest, facts: ServiceStatus) -> SpeechRequest:
     """The request. Refuses here what the model would refuse: an unknown voice, and text with nothing to read aloud."""
-    if request.reference is None and request.voice not in facts.voices:
-        known = ", ".join(facts.voices)
+    if request.reference is None and request.voice not in facts.voice_names:
+        known = ", ".join(facts.voice_names)
         raise VoiceNotFound(f"There is no voice {request.voice!r}; choose one of: {known}.", field="voice")
     await asyncio.to_thread(normalize, request.text, request.language)
     return request

@@ -43,7 +43,7 @@ def _rendered(status: ServiceStatus) -> HealthResponse:
         device=status.device,
         model=status.model,
         supported_languages=list(status.languages),
-        voices=list(status.voices),
+        voices=list(status.voice_names),
         sample_rate=status.sample_rate_hz,
         notices=list(status.notices),
     )

@@ -76,6 +76,20 @@ class HealthResponse(BaseModel):
     notices: list[str]
 
 
+class VoiceResponse(BaseModel):
+    """One voice of GET /v1/voices."""
+
+    name: str
+    description: str
+    licence: str = Field(description="of what the voice was learnt from; empty where the checkpoint does not say")
+
+
+class VoicesResponse(BaseModel):
+    """GET /v1/voices."""
+
+    voices: list[VoiceResponse]
+
+
 def body_docs(body: type[BaseModel], **form_extras: dict[str, Any]) -> dict[str, Any]:
     """OpenAPI's description of a body that a handler reads itself; `form_extras` are fields of its multipart form."""
     schema = body.model_json_schema()

@@ -21,7 +21,9 @@ class OurSide:
     def __init__(self, checkpoint: Checkpoint, voice: VoiceLatents, compute: Compute, num_slots: int) -> None:
         self._voice, self._device = voice, compute.device
         self._sampling = checkpoint.config.sampling
-        self._tokenizer = Tokenizer(checkpoint.tokenizer_file, checkpoint.config.languages)
+        self._tokenizer = Tokenizer(
+            checkpoint.tokenizer_file, checkpoint.config.languages, checkpoint.pronunciations_file
+        )
         self._engine = build_engine(checkpoint, compute, EngineConfig(max_slots=num_slots))
 
     def run(self, jobs: list[Utterance], num_sampled: int) -> Measurement:

@@ -21,18 +21,20 @@ from TTS.tts.configs.xtts_config import XttsArgs, XttsAudioConfig, XttsConfig
 
 from serve_app.errors import CheckpointError
 from serve_app.model import make_vocab
-from serve_app.model.config import ModelConfig, VocoderConfig
+from serve_app.model.config import ModelConfig, TextFrontEnd, VocoderConfig
 from serve_app.model.config_file import ConfigFile
 from serve_app.model.download import Progress, fetch_checkpoint
+from serve_app.model.pronunciation import PRONUNCIATIONS_FILE
 from serve_app.model.source import PUBLISHED, SYNTHETIC_PREFIX, check_source, directory_of, find_weights
 from serve_app.model.state_dict import canonical, check_tensors, infer_vocoder
 from serve_app.model.synthetic import VERSION, synthetic_config, synthetic_tensors
 from serve_app.model.tokenizer import START, STOP, read_vocabulary
+from serve_app.voices.info import VoiceInfo
 from serve_app.voices.voice import VoiceLatents
 
 logger = logging.getLogger(__name__)
 
-SPEAKERS_FILE = "speakers_xtts.pth"
+SPEAKERS_FILE, VOICES_FILE = "speakers_xtts.pth", "voices.json"
 VOICE_ENCODER_VERSION = 1  # raise it with any change of the numbers that `conditioning` makes
 NOISE_NOTICE = "random weights: this model speaks noise, at the true cost. Set XTTS_MODEL to a trained model."
 
@@ -54,6 +56,8 @@ class Checkpoint:
     tokenizer_file: Path
     fingerprint: str  # of the weights and of all that shapes a voice: latents of another fingerprint do not fit
     speakers: dict[str, VoiceLatents] = field(default_factory=dict)
+    voice_infos: dict[str, VoiceInfo] = field(default_factory=dict)
+    pronunciations_file: Path | None = None  # of a model whose text tokens are phonemes
     notices: tuple[str, ...] = ()
 
 
@@ -99,6 +103,8 @@ def load_directory(directory: Path, *, cache_dir: Path, progress: Progress) -> C
         tokenizer_file=directory / "vocab.json",
         fingerprint=_fingerprint(file_sha256(weights_file, cache_dir), config),
         speakers=_read_speakers(directory / SPEAKERS_FILE, config),
+        voice_infos=_read_voice_infos(directory / VOICES_FILE),
+        pronunciations_file=_pronunciations_file(directory, config),
         notices=(NOISE_NOTICE,) if config.fixed_codes_per_token is not None else (),
     )
 
@@ -114,7 +120,7 @@ def _model_config(directory: Path, config_file: ConfigFile, tensors: Mapping[str
             "Use the vocab.json that belongs to the checkpoint."
         )
     gpt = config_file.gpt(num_text_tokens, token_ids[START], token_ids[STOP])
-    base = replace(VocoderConfig(), input_width=config_file.input_width)
+    base = replace(VocoderConfig(), input_width=config_file.input_width, speaker_width=config_file.speaker_width)
     return ModelConfig(
         name=directory.name,
         gpt=gpt,
@@ -122,8 +128,20 @@ def _model_config(directory: Path, config_file: ConfigFile, tensors: Mapping[str
         sampling=config_file.sampling(),
         conditioning=config_file.conditioning(),
         languages=config_file.languages(),
+        text_front_end=config_file.text_front_end(),
         fixed_codes_per_token=config_file.fixed_codes_per_token(),
     )
+
+
+def _pronunciations_file(directory: Path, config: ModelConfig) -> Path | None:
+    if config.text_front_end is not TextFrontEnd.ENGLISH_PHONEMES:
+        return None
+    path = directory / PRONUNCIATIONS_FILE
+    if not path.is_file():
+        raise CheckpointError(
+            f"{directory} lacks {PRONUNCIATIONS_FILE}, by which this model reads English. Copy it again."
+        )
+    return path
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -182,6 +200,16 @@ def _read_speakers(path: Path, config: ModelConfig) -> dict[str, VoiceLatents]:
         }
     except (AttributeError, ValueError, RuntimeError, AssertionError) as error:
         raise CheckpointError(f"{path} does not hold this model's voices: {error}. Remove or replace it.") from error
+
+
+def _read_voice_infos(path: Path) -> dict[str, VoiceInfo]:
+    """Our own addition to coqui's layout: name → {description, licence}."""
+    if not path.is_file():
+        return {}
+    try:
+        return {name: VoiceInfo(name, **about) for name, about in _read_json(path).items()}
+    except TypeError as error:
+        raise CheckpointError(f"{path} does not describe voices: {error}. Copy it again.") from error
 
 
 def _fingerprint(weights: str, config: ModelConfig) -> str:

@@ -41,7 +41,7 @@ class VoiceEncoder:
         self._perceiver = fill(build_perceiver(config.gpt), tensors, PERCEIVER, device)
         self._speaker_encoder = fill(build_speaker_encoder(config.vocoder), tensors, SPEAKER_ENCODER, device)
         self._mel_stats = tensors[MEL_STATS].to(device, copy=True)[None, :, None]  # [1, 80, 1]
-        self._mel = _mel_spectrogram().to(device)
+        self._mel = mel_spectrogram().to(device)
 
     def encode(self, samples: npt.NDArray[np.float32]) -> VoiceLatents:
         """Samples [n] at 22.05 kHz → latents on the CPU. Only the first `max_reference_s` seconds count.
@@ -85,7 +85,7 @@ class VoiceEncoder:
         return embedding[0]
 
 
-def _mel_spectrogram() -> MelSpectrogram:
+def mel_spectrogram() -> MelSpectrogram:
     """Parameters of `TTS.tts.models.xtts.Xtts.get_gpt_cond_latents` with the perceiver on."""
     return MelSpectrogram(
         n_fft=2048,

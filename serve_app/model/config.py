@@ -1,6 +1,7 @@
 """What a checkpoint says of its model: shapes, special ids, sampling defaults. Knows no tensors."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 # XTTS v2: one code stands for 1024 samples at 22.05 kHz; the vocoder upsamples frames of 256 samples at 24 kHz.
 CODE_STRIDE = 1024
@@ -25,6 +26,7 @@ class GptConfig:
     max_audio_tokens: int = 605  # coqui's gpt_max_audio_tokens
     max_text_tokens: int = 402  # coqui's gpt_max_text_tokens
     max_prompt_tokens: int = 70
+    num_conditioning_blocks: int = 6  # attention blocks of the conditioning encoder
 
     def __post_init__(self) -> None:
         assert self.width % self.num_heads == 0
@@ -63,6 +65,7 @@ class VocoderConfig:
 
     input_width: int = 1024
     speaker_width: int = 512
+    speaker_encoder_channels: tuple[int, ...] = (32, 64, 128, 256)
     initial_channels: int = 512
     upsample_rates: tuple[int, ...] = (8, 8, 2, 2)
     upsample_kernel_sizes: tuple[int, ...] = (16, 16, 4, 4)
@@ -91,6 +94,13 @@ class ConditioningConfig:
     chunk_s: int = 4
     max_reference_s: int = 30
     normalize_volume: bool = False
+
+
+class TextFrontEnd(StrEnum):
+    """What a model's text tokens are made of."""
+
+    LETTERS = "letters"
+    ENGLISH_PHONEMES = "english_phonemes"  # by the checkpoint's own pronunciations file
 
 
 @dataclass(frozen=True)
@@ -123,4 +133,5 @@ class ModelConfig:
             "hi",
         )
     )
+    text_front_end: TextFrontEnd = TextFrontEnd.LETTERS
     fixed_codes_per_token: float | None = None  # synthetic models never stop by themselves: length follows the text

@@ -1,6 +1,7 @@
 """coqui's `config.json` ↔ `ModelConfig`. Knows its keys and coqui's defaults for those left out; reads no tensors.
 
-Keys of our own, which coqui ignores: `vocoder` (fields of `VocoderConfig`) and `fixed_codes_per_token`.
+Keys of our own, which coqui ignores: `vocoder` (fields of `VocoderConfig`), `num_conditioning_blocks`,
+`text_front_end` and `fixed_codes_per_token`.
 """
 
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from serve_app.model.config import (
     GptConfig,
     ModelConfig,
     SamplingDefaults,
+    TextFrontEnd,
     VocoderConfig,
 )
 
@@ -40,7 +42,6 @@ FIXED_ARGS: dict[str, int | bool] = {
     "input_sample_rate": 22_050,
     "output_sample_rate": SAMPLE_RATE_HZ,
     "output_hop_length": 256,
-    "d_vector_dim": 512,
     "cond_d_vector_in_each_upsampling_layer": True,
 }
 
@@ -71,6 +72,7 @@ class ConfigFile:
             num_text_tokens=num_text_tokens,
             start_text_token=start_text_token,
             stop_text_token=stop_text_token,
+            num_conditioning_blocks=self._num_conditioning_blocks(),
             **numbers,
         )
 
@@ -106,12 +108,28 @@ class ConfigFile:
             and config.speaker_width == self._args["d_vector_dim"]
             and len(config.upsample_rates) == len(config.upsample_kernel_sizes)
             and len(config.resblock_kernel_sizes) == len(config.resblock_dilations)
+            and len(config.speaker_encoder_channels) == len(VocoderConfig().speaker_encoder_channels)
             and config.initial_channels % 2 ** len(config.upsample_rates) == 0
         )
 
     @property
     def input_width(self) -> int:
         return self._number(self._args, "decoder_input_dim", int)
+
+    @property
+    def speaker_width(self) -> int:
+        return self._number(self._args, "d_vector_dim", int)
+
+    def _num_conditioning_blocks(self) -> int:
+        if "num_conditioning_blocks" not in self._raw:
+            return GptConfig().num_conditioning_blocks
+        return self._number(self._raw, "num_conditioning_blocks", int)
+
+    def text_front_end(self) -> TextFrontEnd:
+        name = self._raw.get("text_front_end", TextFrontEnd.LETTERS)
+        if name not in tuple(TextFrontEnd):
+            self._refuse(f"text_front_end is {name!r}, not one of {', '.join(TextFrontEnd)}")
+        return TextFrontEnd(name)
 
     def sampling(self) -> SamplingDefaults:
         return SamplingDefaults(
@@ -156,7 +174,7 @@ class ConfigFile:
 
 
 def to_coqui(config: ModelConfig) -> dict[str, Any]:
-    """The configuration as coqui's config.json has it, with our two keys beside it."""
+    """The configuration as coqui's config.json has it, with our own keys beside it."""
     raw: dict[str, Any] = XttsConfig().to_dict()
     raw["model_args"] |= {key: getattr(config.gpt, field) for field, key in GPT_KEYS.items()} | FIXED_ARGS
     raw["model_args"] |= {
@@ -175,6 +193,8 @@ def to_coqui(config: ModelConfig) -> dict[str, Any]:
         "max_ref_len": config.conditioning.max_reference_s,
         "sound_norm_refs": config.conditioning.normalize_volume,
         "fixed_codes_per_token": config.fixed_codes_per_token,
+        "num_conditioning_blocks": config.gpt.num_conditioning_blocks,
+        "text_front_end": config.text_front_end,
         "vocoder": asdict(config.vocoder),
     }
 

@@ -56,7 +56,7 @@ def _weightless() -> Generator[None]:
 def build_conditioning_encoder(gpt: GptConfig) -> nn.Module:
     """Mel frames [batch, 80, frames] → [batch, width, frames]. Its weights are named `gpt.conditioning_encoder.*`."""
     with _weightless():
-        return ConditioningEncoder(NUM_MELS, gpt.width, gpt.num_heads)
+        return ConditioningEncoder(NUM_MELS, gpt.width, gpt.num_heads, gpt.num_conditioning_blocks)
 
 
 def build_perceiver(gpt: GptConfig) -> nn.Module:
@@ -79,11 +79,12 @@ def build_perceiver(gpt: GptConfig) -> nn.Module:
 
 
 def build_speaker_encoder(vocoder: VocoderConfig) -> nn.Module:
-    """Samples [batch, n] at 16 kHz → [batch, 512]. Its weights are named `hifigan_decoder.speaker_encoder.*`."""
+    """Samples [batch, n] at 16 kHz → [batch, speaker width]. Its weights are named `hifigan_decoder.speaker_encoder.*`."""
     with _weightless():
         encoder = ResNetSpeakerEncoder(
             input_dim=SPEAKER_ENCODER_AUDIO["num_mels"],
             proj_dim=vocoder.speaker_width,
+            num_filters=list(vocoder.speaker_encoder_channels),
             log_input=True,
             use_torch_spec=False,
             audio_config=SPEAKER_ENCODER_AUDIO,

@@ -1,4 +1,4 @@
-"""What the setting `model` names: a synthetic model, the published checkpoint, or a directory. Reads no weights, and
+"""What the setting `model` names: the model that ships with the program, a synthetic one, the published checkpoint, or a directory. Reads no weights, and
 loads no torch: what is plainly wrong is said before anything is started.
 """
 
@@ -6,6 +6,8 @@ from pathlib import Path
 
 from serve_app.errors import CheckpointError, LicenceNotAccepted
 
+MINI = "mini"
+MINI_DIR = Path(__file__).parent / "data" / "mini"
 PUBLISHED = "xtts_v2"
 SYNTHETIC_PREFIX = "synthetic:"
 WEIGHTS_FILES = ("model.safetensors", "model.pth")  # the first that is there
@@ -26,16 +28,16 @@ def check_licence(accept_cpml: bool) -> None:
         raise LicenceNotAccepted(
             "xtts_v2 is published under the Coqui Public Model License (CPML), which allows non-commercial use only: "
             f"read {LICENCE_URL}, and if you agree, set XTTS_ACCEPT_CPML=1. "
-            "Without it, use XTTS_MODEL=synthetic:full, or a checkpoint directory of your own."
+            "Without it, use XTTS_MODEL=mini, or a checkpoint directory of your own."
         )
 
 
 def directory_of(model: str) -> Path:
     """The directory that `model` names. Raises CheckpointError."""
-    directory = Path(model).expanduser()
+    directory = MINI_DIR if model == MINI else Path(model).expanduser()
     if not directory.is_dir():
         raise CheckpointError(
-            f"there is no model {model!r}: it is no directory, nor one of {PUBLISHED}, synthetic:tiny, "
+            f"there is no model {model!r}: it is no directory, nor one of {MINI}, {PUBLISHED}, synthetic:tiny, "
             "synthetic:full. Set XTTS_MODEL to one of these."
         )
     return directory

@@ -16,6 +16,7 @@ from TTS.tts.layers.xtts.tokenizer import VoiceBpeTokenizer
 
 from serve_app.errors import CheckpointError, RequestError, StartupError, UnsupportedLanguage
 from serve_app.model.hindi_numbers import read_numbers
+from serve_app.model.pronunciation import Pronouncer, Pronunciations
 
 logger = logging.getLogger(__name__)
 
@@ -37,10 +38,15 @@ FRONT_ENDS = {
 class Tokenizer:
     """Thread-safe. Language codes are the checkpoint's own, `zh-cn` included."""
 
-    def __init__(self, vocab_file: Path, languages: tuple[str, ...]) -> None:
-        """Raises CheckpointError for a file that is no vocabulary or lacks a language, StartupError for a front-end
+    def __init__(self, vocab_file: Path, languages: tuple[str, ...], pronunciations_file: Path | None = None) -> None:
+        """`pronunciations_file`: of a model whose tokens are the phonemes of English.
+
+        Raises CheckpointError for a file that is no vocabulary or lacks a language, StartupError for a front-end
         that is not installed."""
         self._tokenizer = read_vocabulary(vocab_file)
+        self._pronounce: Pronouncer | None = None
+        if pronunciations_file is not None:
+            self._pronounce = Pronouncer(Pronunciations.read(pronunciations_file))
         self._languages = languages
         self._cleaners: Any = VoiceBpeTokenizer()
         self._lock = threading.Lock()  # the Japanese front-end keeps state while it works
@@ -58,8 +64,14 @@ class Tokenizer:
     def encode(self, text: str, language: str) -> list[int]:
         """Token ids without START and STOP. Raises UnsupportedLanguage; RequestError for unreadable text."""
         prepared = self.prepare(text, language)
+        if self._pronounce is not None:
+            prepared = self._pronounce(prepared)
         ids: list[int] = self._tokenizer.encode(_marked(prepared, language)).ids
         return ids
+
+    def has_sound(self, text: str, language: str) -> bool:
+        """Whether anything of a text is spoken: a model that reads phonemes is silent where it finds none."""
+        return self._pronounce is None or bool(self._pronounce(self.prepare(text, language)))
 
     def count(self, text: str, language: str) -> int:
         """How many ids `encode` gives."""
@@ -96,6 +108,8 @@ class Tokenizer:
     def unknown_characters(self, text: str, language: str) -> list[str]:
         """The characters that will not be spoken, each once: those without a token, or without a Japanese reading."""
         prepared = self.prepare(text, language)
+        if self._pronounce is not None:
+            return self._pronounce.unspoken(prepared)
         marked = _marked(prepared, language)
         encoding = self._tokenizer.encode(marked)
         known: set[int] = set()

@@ -30,6 +30,7 @@ from serve_app.settings import Settings
 from serve_app.speech.request import DEFAULT_VOICE
 from serve_app.speech.service import SpeechService
 from serve_app.voices.reference import ReferenceTrimmer
+from serve_app.voices.info import VoiceInfo
 from serve_app.voices.store import VoiceStore
 from serve_app.voices.voice import VoiceLatents
 
@@ -57,7 +58,7 @@ def load_service(settings: Settings, progress: Progress) -> SpeechService:
         logger.warning("%s: %s", settings.model, notice)
     encoder = VoiceEncoder(checkpoint, compute.device)
     voices, notices = _voices(checkpoint, encoder)
-    tokenizer = Tokenizer(checkpoint.tokenizer_file, checkpoint.config.languages)
+    tokenizer = Tokenizer(checkpoint.tokenizer_file, checkpoint.config.languages, checkpoint.pronunciations_file)
     progress(f"building the engine: {compute}")
     engine = build_engine(checkpoint, compute, engine_config(settings, compute))
     checkpoint.tensors.clear()  # each part has packed its own
@@ -81,6 +82,7 @@ def load_service(settings: Settings, progress: Progress) -> SpeechService:
         store,
         voices,
         device=compute.device.type,
+        voice_infos=_voice_infos(checkpoint),
         notices=(*checkpoint.notices, *notices),
     )
 
@@ -149,6 +151,15 @@ def _voices(checkpoint: Checkpoint, encoder: VoiceEncoder) -> tuple[Mapping[str,
     if speakers:
         return {DEFAULT_VOICE: next(iter(speakers.values())), **speakers}, ()
     return {DEFAULT_VOICE: encoder.encode(_made_up_reference())}, (MADE_UP_VOICE,)
+
+
+def _voice_infos(checkpoint: Checkpoint) -> Mapping[str, VoiceInfo]:
+    """What the checkpoint says of its voices; the default one is the first under another name."""
+    first = next(iter(checkpoint.speakers), None)
+    infos = dict(checkpoint.voice_infos)
+    if first in infos:
+        infos.setdefault(DEFAULT_VOICE, replace(infos[first], name=DEFAULT_VOICE))
+    return infos
 
 
 def _made_up_reference(sample_rate_hz: int = 22_050, duration_s: float = 6.0) -> Samples:

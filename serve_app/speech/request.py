@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from serve_app.audio.pcm import Recording, Samples
+from serve_app.voices.info import VoiceInfo
 
 DEFAULT_VOICE = "default"
 
@@ -72,9 +73,13 @@ class ServiceStatus:
     model: str
     device: str
     languages: tuple[str, ...]
-    voices: tuple[str, ...] = (DEFAULT_VOICE,)
+    voices: tuple[VoiceInfo, ...] = (VoiceInfo(DEFAULT_VOICE),)
     sample_rate_hz: int = 24_000
     notices: tuple[str, ...] = field(default=())  # what every user should know, such as "random weights: noise"
+
+    @property
+    def voice_names(self) -> tuple[str, ...]:
+        return tuple(voice.name for voice in self.voices)
 
 
 class SpeechBackend(Protocol):

@@ -9,13 +9,14 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 
 from serve_app.audio.pcm import Samples
 from serve_app.engine.engine import Engine
 from serve_app.engine.sequence import STREAMING_CHUNKS, WHOLE, Prompt, SamplingParams, SequenceOutput
-from serve_app.errors import CeilingReached, ServiceError, SynthesisFailed, VoiceNotFound
+from serve_app.errors import CeilingReached, EmptyText, ServiceError, SynthesisFailed, VoiceNotFound
 from serve_app.model.config import CODE_RATE_HZ, SAMPLE_RATE_HZ, ModelConfig
 from serve_app.model.tokenizer import Tokenizer
 from serve_app.settings import Settings
@@ -23,6 +24,7 @@ from serve_app.speech.request import AudioChunk, ServiceStatus, SpeechRequest, S
 from serve_app.text.languages import expected_codes, resolve_language
 from serve_app.text.normalize import normalize
 from serve_app.text.sentences import split_in_half, split_sentences
+from serve_app.voices.info import VoiceInfo
 from serve_app.voices.store import VoiceStore
 from serve_app.voices.voice import VoiceLatents
 
@@ -72,10 +74,12 @@ class SpeechService:
         voices: Mapping[str, VoiceLatents],
         *,
         device: str,
+        voice_infos: Mapping[str, VoiceInfo] = MappingProxyType({}),
         notices: tuple[str, ...] = (),
     ) -> None:
         self._settings, self._config, self._tokenizer = settings, config, tokenizer
         self._engine, self._store, self._voices = engine, store, voices
+        self._voice_infos = tuple(voice_infos.get(name, VoiceInfo(name)) for name in voices)
         self._device, self._notices = device, notices
 
     @staticmethod
@@ -95,7 +99,7 @@ class SpeechService:
             model=self._config.name,
             device=self._device,
             languages=self._config.languages,
-            voices=tuple(self._voices),
+            voices=self._voice_infos,
             sample_rate_hz=SAMPLE_RATE_HZ,
             notices=self._notices,
         )
@@ -149,6 +153,9 @@ class SpeechService:
             max_tokens=self._config.gpt.max_sentence_tokens - 1,
             max_codes=LENGTH_MARGIN * self._config.gpt.max_codes,
         )
+        sentences = [sentence for sentence in sentences if self._tokenizer.has_sound(sentence, language)]
+        if not sentences:
+            raise EmptyText(f"nothing in the text can be read as {language}", field="text")
         warnings = list(normalized.warnings)
         unknown = self._tokenizer.unknown_characters(normalized.text, language)
         if unknown:

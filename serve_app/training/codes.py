@@ -1,0 +1,142 @@
+"""Stage `codes`: a vector quantiser of log-mel patches, and the codes and patches of every recording.
+
+Patches are kept as their principal components. A patch's code is its nearest of 1,024 centroids (k-means), which stand
+where XTTS has its DVAE's codebook.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from serve_app.training.recordings import Recording, VoiceFolder
+from serve_app.training.spectrogram import PATCH_SIZE, patches
+
+logger = logging.getLogger(__name__)
+
+NUM_CODES = 1_024
+NUM_COMPONENTS = 256
+ROUNDS = 12
+PATCHES_TO_LEARN_BY = 250_000
+CODES_FILE, COMPONENTS_FILE, QUANTIZER_FILE = "codes.i16", "components.f16", "quantizer.safetensors"
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Quantizer:
+    """`components` [320, 256] orthonormal columns; `centroids` [1024, 256] in their coordinates; `scale`: what
+    coordinates are divided by, so that their mean square is 1 over all components."""
+
+    mean: Tensor
+    components: Tensor
+    centroids: Tensor
+    scale: Tensor
+
+    def project(self, patch: Tensor) -> Tensor:
+        """[..., 320] → [..., 256]."""
+        return (patch - self.mean) @ self.components / self.scale
+
+    def encode(self, projected: Tensor) -> Tensor:
+        """[n, 256] → codes [n] int64."""
+        return torch.cdist(projected, self.centroids).argmin(dim=1)
+
+    def patches_of(self, projected: Tensor) -> Tensor:
+        """[..., 256] → log-mel patches [..., 320]."""
+        return projected * self.scale @ self.components.T + self.mean
+
+    def save(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file({key: value.contiguous() for key, value in vars(self).items()}, path)
+
+    @staticmethod
+    def load(path: Path) -> "Quantizer":
+        return Quantizer(**load_file(path))
+
+
+def learn_quantizer(sample: Tensor, *, num_codes: int = NUM_CODES, seed: int = 0) -> tuple[Quantizer, float]:
+    """Patches [n, 320] → a quantiser, and the share of their variance that codes keep."""
+    num_components = min(NUM_COMPONENTS, sample.shape[1])
+    mean = sample.mean(dim=0)
+    centred = sample - mean
+    _, vectors = torch.linalg.eigh(centred.T @ centred / len(sample))
+    components = vectors.flip(1)[:, :num_components].contiguous()
+    projected = centred @ components
+    scale = projected.pow(2).mean().sqrt()
+    projected = projected / scale
+    generator = torch.Generator().manual_seed(seed)
+    centroids = projected[torch.randperm(len(projected), generator=generator)[:num_codes]].clone()
+    for _ in range(ROUNDS):
+        nearest = _nearest(projected, centroids)
+        counts = torch.bincount(nearest, minlength=num_codes)
+        sums = torch.zeros_like(centroids).index_add_(0, nearest, projected)
+        is_used = counts > 0
+        centroids[is_used] = sums[is_used] / counts[is_used, None]
+        unused = torch.randperm(len(projected), generator=generator)[: int((~is_used).sum())]
+        centroids[~is_used] = projected[unused]
+    error = (projected - centroids[_nearest(projected, centroids)]).pow(2).sum() / projected.pow(2).sum()
+    return Quantizer(mean, components, centroids, scale), 1.0 - float(error)
+
+
+def _nearest(points: Tensor, centroids: Tensor) -> Tensor:
+    return torch.cat([torch.cdist(chunk, centroids).argmin(dim=1) for chunk in points.split(16_384)])
+
+
+def sample_patches(folders: Sequence[VoiceFolder], count: int, seed: int = 0) -> Tensor:
+    """Patches [about count, 320] from recordings of all voices, each voice with the share that it has."""
+    draw = np.random.default_rng(seed)
+    found: list[Tensor] = []
+    everything = [(folder, recording) for folder in folders for recording in folder.recordings()]
+    total = 0
+    for index in draw.permutation(len(everything)):
+        folder, recording = everything[index]
+        found.append(patches(torch.from_numpy(folder.samples(recording))))
+        total += len(found[-1])
+        if total >= count:
+            break
+    return torch.cat(found)
+
+
+def encode_voice(folder: VoiceFolder, quantizer: Quantizer, report: Progress) -> None:
+    """Writes codes.i16 [all patches] and components.f16 [all patches, 256] beside the samples, where they are not
+    complete. A recording's patches follow those of the one before."""
+    recordings = folder.recordings()
+    total = sum(num_patches(recording) for recording in recordings)
+    codes_file, components_file = folder.folder / CODES_FILE, folder.folder / COMPONENTS_FILE
+    if codes_file.is_file() and codes_file.stat().st_size == 2 * total:
+        return
+    with codes_file.open("wb") as codes, components_file.open("wb") as components:
+        for recording in recordings:
+            projected = quantizer.project(patches(torch.from_numpy(folder.samples(recording))))
+            components.write(projected.to(torch.float16).numpy().tobytes())
+            codes.write(quantizer.encode(projected).to(torch.int16).numpy().tobytes())
+    report(f"{folder.name}: {total} codes of {len(recordings)} sentences")
+
+
+def num_patches(recording: Recording) -> int:
+    return -(-recording.num_samples // (PATCH_SIZE // 80 * 256))
+
+
+@dataclass(frozen=True)
+class EncodedVoice:
+    """A voice's recordings with their codes."""
+
+    folder: VoiceFolder
+    recordings: list[Recording]
+    starts: npt.NDArray[np.int64]  # of each recording's patches, one more than there are recordings
+    codes: npt.NDArray[np.int16]
+    components: npt.NDArray[np.float16]  # [all patches, 256]
+
+    @staticmethod
+    def open(folder: VoiceFolder) -> "EncodedVoice":
+        recordings = folder.recordings()
+        starts = np.concatenate([[0], np.cumsum([num_patches(recording) for recording in recordings])]).astype(np.int64)
+        codes = np.memmap(folder.folder / CODES_FILE, dtype=np.int16, mode="r")
+        components = np.memmap(folder.folder / COMPONENTS_FILE, dtype=np.float16, mode="r")
+        return EncodedVoice(folder, recordings, starts, codes, components.reshape(len(codes), -1))

@@ -1,0 +1,208 @@
+"""Stage `gpt`: learns the next code, with two teachers' aids: heads that learn where in the text they are from the
+teachers' own timing, and a head that reads the mel patch from the latent, so that the vocoder finds it there.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from serve_app.model.config import GptConfig
+from serve_app.training.batches import IGNORED, Batch, Batcher
+from serve_app.training.gpt_module import Forward, GptModule
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class GptTraining:
+    """How the GPT learns. Weights are of the losses' sum; `corrupted` is the share of input codes that are changed, so
+    that the model goes on after a code of its own that no recording would have had there."""
+
+    learning_rate: float = 1.2e-3
+    warmup_steps: int = 400
+    final_steps: int = 1_500  # at the end of the run the learning rate falls to a twentieth
+    weight_decay: float = 0.05
+    clip_norm: float = 1.0
+    num_voices: int = 8
+    per_voice: int = 4
+    taught_layers: tuple[int, ...] = (2, 3, 4)
+    text_weight: float = 0.01
+    patch_weight: float = 1.0
+    attention_weight: float = 0.3
+    corrupted: float = 0.12
+    nearest: int = 8  # a changed code becomes one of so many neighbours, or, one time in four, any
+    report_every: int = 50
+    validate_every: int = 500
+    save_every_s: float = 240.0
+
+
+class Student(nn.Module):
+    """The GPT and the head that reads patches from its latents, which no checkpoint keeps."""
+
+    def __init__(self, config: GptConfig, num_components: int) -> None:
+        super().__init__()
+        self.gpt = GptModule(config)
+        self.patch_head = nn.Linear(config.width, num_components)
+
+
+@dataclass
+class Losses:
+    code: Tensor
+    text: Tensor
+    patch: Tensor
+    attention: Tensor
+
+    def total(self, how: GptTraining) -> Tensor:
+        return (
+            self.code
+            + how.text_weight * self.text
+            + how.patch_weight * self.patch
+            + how.attention_weight * self.attention
+        )
+
+
+def losses(student: Student, out: Forward, batch: Batch) -> Losses:
+    logits = student.gpt.mel_head(out.audio_latents)
+    code = functional.cross_entropy(logits.float().transpose(1, 2), batch.targets, ignore_index=IGNORED)
+    text_logits = student.gpt.text_head(out.text_latents[:, :-1])
+    position = torch.arange(batch.text.shape[1] - 1)
+    text_targets = batch.text[:, 1:].masked_fill(position >= batch.text_lengths[:, None] - 1, IGNORED)
+    text = functional.cross_entropy(text_logits.float().transpose(1, 2), text_targets, ignore_index=IGNORED)
+    is_audio = batch.is_audio
+    patch = (student.patch_head(out.audio_latents).float() - batch.components)[is_audio].abs().mean()
+    is_timed = batch.heard.any(dim=-1) & is_audio
+    attention = torch.zeros(())
+    for shares in out.attention:
+        heard = (shares.float() * batch.heard).sum(-1)[is_timed]
+        attention = attention - heard.clamp_min(1e-5).log().mean() / len(out.attention)
+    return Losses(code, text, patch, attention)
+
+
+def neighbours(centroids: Tensor, count: int) -> Tensor:
+    """[codes, count]: the nearest other centroids of each."""
+    distances = torch.cdist(centroids, centroids).fill_diagonal_(float("inf"))
+    return distances.topk(count, largest=False).indices
+
+
+def corrupt(codes: Tensor, near: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Codes [batch, rows] with some changed; the start code and what pads stay."""
+    num_codes = len(near)
+    which = torch.randint(near.shape[1], codes.shape, generator=generator)
+    changed = near[codes.clamp_max(num_codes - 1), which]
+    anything = torch.randint(num_codes, codes.shape, generator=generator)
+    changed = torch.where(torch.rand(codes.shape, generator=generator) < 0.25, anything, changed)
+    is_changed = (torch.rand(codes.shape, generator=generator) < share) & (codes < num_codes)
+    return torch.where(is_changed, changed, codes)
+
+
+@dataclass
+class TrainingState:
+    """What a run goes on from."""
+
+    step: int = 0
+    seconds: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+class GptTrainer:
+    def __init__(
+        self, student: Student, batcher: Batcher, centroids: Tensor, how: GptTraining, checkpoint_file: Path
+    ) -> None:
+        self.student, self._batcher, self._how, self._file = student, batcher, how, checkpoint_file
+        self._near = neighbours(centroids, how.nearest)
+        decayed = [parameter for parameter in student.parameters() if parameter.dim() > 1]
+        others = [parameter for parameter in student.parameters() if parameter.dim() <= 1]
+        groups = [{"params": decayed, "weight_decay": how.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        self._optimizer = torch.optim.AdamW(groups, lr=how.learning_rate, betas=(0.9, 0.98), fused=True)
+        self.state = TrainingState()
+        if checkpoint_file.is_file():
+            self._resume()
+
+    def _resume(self) -> None:
+        saved: dict[str, Any] = torch.load(self._file, weights_only=True)
+        self.student.load_state_dict(saved["student"])
+        self._optimizer.load_state_dict(saved["optimizer"])
+        self.state = TrainingState(**saved["state"])
+
+    def save(self) -> None:
+        partial = self._file.with_suffix(".partial")
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        content = {"student": self.student.state_dict(), "optimizer": self._optimizer.state_dict()}
+        torch.save({**content, "state": asdict(self.state)}, partial)
+        partial.replace(self._file)
+
+    def run(self, stop: Callable[[int], tuple[bool, float]], report: Callable[[str], None]) -> None:
+        """Until `stop(step)` says so; it also gives the share of the learning rate for the step."""
+        how, state = self._how, self.state
+        last_saved_s = started_s = time.monotonic()
+        self.student.train()
+        sums: dict[str, float] = {}
+        while True:
+            is_over, share = stop(state.step)
+            if is_over:
+                break
+            draw = np.random.default_rng([17, state.step])
+            for group in self._optimizer.param_groups:
+                group["lr"] = how.learning_rate * min(1.0, (state.step + 1) / how.warmup_steps) * share
+            values = self._step(draw)
+            state.step += 1
+            for key, value in values.items():
+                sums[key] = sums.get(key, 0.0) + value
+            if state.step % how.report_every == 0:
+                now_s = time.monotonic()
+                state.seconds += now_s - started_s
+                started_s = now_s
+                means = {key: value / how.report_every for key, value in sums.items()}
+                sums.clear()
+                if state.step % how.validate_every == 0:
+                    means |= {f"validation {key}": value for key, value in self.validate().items()}
+                state.history.append({"step": state.step, "seconds": state.seconds, **means})
+                report(
+                    f"step {state.step} ({state.seconds:.0f} s)  " + "  ".join(f"{k} {v:.3f}" for k, v in means.items())
+                )
+                if now_s - last_saved_s > how.save_every_s:
+                    self.save()
+                    last_saved_s = now_s
+        self.save()
+
+    def _step(self, draw: np.random.Generator) -> dict[str, float]:
+        how = self._how
+        batch = self._batcher.draw(how.num_voices, how.per_voice, draw)
+        generator = torch.Generator().manual_seed(int(draw.integers(2**31)))
+        codes = corrupt(batch.codes, self._near, how.corrupted, generator)
+        found = self._losses(batch, codes)
+        total = found.total(how)
+        total.backward()
+        norm = nn.utils.clip_grad_norm_(self.student.parameters(), how.clip_norm)
+        if torch.isfinite(norm):
+            self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        return {key: value.item() for key, value in vars(found).items()} | {"norm": norm.item()}
+
+    def _losses(self, batch: Batch, codes: Tensor) -> Losses:
+        gpt = self.student.gpt
+        with torch.autocast("cpu", torch.bfloat16, enabled=torch.cpu._is_avx512_bf16_supported()):
+            cond_latents = gpt.condition(batch.mels)[batch.voice_of]
+            out = gpt(cond_latents, batch.text, batch.text_lengths, codes, self._how.taught_layers)
+            return losses(self.student, out, batch)
+
+    @torch.no_grad()
+    def validate(self, size: int = 96) -> dict[str, float]:
+        self.student.eval()
+        draw = np.random.default_rng(5)
+        found = [
+            self._losses(batch, batch.codes)
+            for batch in (self._batcher.validation(32, draw) for _ in range(size // 32))
+        ]
+        self.student.train()
+        return {
+            key: float(np.mean([float(getattr(each, key)) for each in found])) for key in ("code", "patch", "attention")
+        }
