@@ -10,10 +10,13 @@ import typer
 
 from serve_app.errors import ServiceError
 from serve_app.settings import Settings
+from serve_app.training.commands import app as train_app
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="XTTS v2 as a service."
 )
+
+app.add_typer(train_app, name="train")
 
 Model = Annotated[str | None, typer.Option(help=Settings.model_fields["model"].description)]
 Device = Annotated[str | None, typer.Option(help=Settings.model_fields["device"].description)]

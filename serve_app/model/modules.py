@@ -79,7 +79,7 @@ def build_perceiver(gpt: GptConfig) -> nn.Module:
 
 
 def build_speaker_encoder(vocoder: VocoderConfig) -> nn.Module:
-    """Samples [batch, n] at 16 kHz → [batch, speaker width]. Its weights are named `hifigan_decoder.speaker_encoder.*`."""
+    """Samples [batch, n] at 16 kHz → [batch, speaker width]. Its weights: `hifigan_decoder.speaker_encoder.*`."""
     with _weightless():
         encoder = ResNetSpeakerEncoder(
             input_dim=SPEAKER_ENCODER_AUDIO["num_mels"],

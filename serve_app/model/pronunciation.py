@@ -42,7 +42,7 @@ EDGE = "#"
 
 @dataclass(frozen=True)
 class Pronunciations:
-    """`words`: spelling → IPA. `rules`: letters in context, as `rule_contexts` names them → IPA of the middle letter."""
+    """`words`: spelling → IPA. `rules`: letters as `rule_contexts` names them → IPA of the middle one."""
 
     words: Mapping[str, str]
     rules: Mapping[str, str]

@@ -1,5 +1,5 @@
-"""What the setting `model` names: the model that ships with the program, a synthetic one, the published checkpoint, or a directory. Reads no weights, and
-loads no torch: what is plainly wrong is said before anything is started.
+"""What the setting `model` names: the model that ships with the program, a synthetic one, the published one, or a
+directory. Reads no weights, and loads no torch: what is plainly wrong is said before anything is started.
 """
 
 from pathlib import Path

@@ -29,8 +29,8 @@ from serve_app.model.vocoder import Vocoder
 from serve_app.settings import Settings
 from serve_app.speech.request import DEFAULT_VOICE
 from serve_app.speech.service import SpeechService
-from serve_app.voices.reference import ReferenceTrimmer
 from serve_app.voices.info import VoiceInfo
+from serve_app.voices.reference import ReferenceTrimmer
 from serve_app.voices.store import VoiceStore
 from serve_app.voices.voice import VoiceLatents
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -63,8 +64,8 @@ class Batcher:
         for number, voice in enumerate(voices):
             lengths = np.diff(voice.starts)
             fitting = [i for i in range(len(voice.recordings)) if self._fits(voice, i)]
-            num_training = len(fitting) - int(len(fitting) * VALIDATION_SHARE)
-            self._training.append(sorted(fitting[:num_training], key=lambda i, lengths=lengths: lengths[i]))
+            num_training = len(fitting) - max(1, int(len(fitting) * VALIDATION_SHARE))
+            self._training.append(sorted(fitting[:num_training], key=lengths.__getitem__))
             self._validation += [(number, i) for i in fitting[num_training:]]
         self._weights = np.array([len(part) for part in self._training], dtype=float) ** 0.7
         self._weights /= self._weights.sum()
@@ -95,12 +96,13 @@ class Batcher:
 
     def validation(self, size: int, draw: np.random.Generator) -> Batch:
         """A batch of sentences that training never sees, each with a reference drawn anew."""
+        size = min(size, len(self._validation))
         picked = draw.choice(len(self._validation), size=size, replace=False)
         items = [self.item(*self._validation[i]) for i in picked]
         samples = torch.stack([draw_reference(self.voices[each.voice], 3 * SAMPLE_RATE_HZ, draw) for each in items])
         return self.collate(items, reference_mel(samples, self._mel_stats), torch.arange(size))
 
-    def _mels(self, chosen: Sequence[int], draw: np.random.Generator) -> Tensor:
+    def _mels(self, chosen: npt.NDArray[np.int64], draw: np.random.Generator) -> Tensor:
         length = draw_length(draw)
         samples = torch.stack([draw_reference(self.voices[voice], length, draw) for voice in chosen])
         return vary(reference_mel(samples, self._mel_stats), self._mel_stats, draw)

@@ -21,7 +21,6 @@ from serve_app.training.spectrogram import PATCH_SIZE, patches
 logger = logging.getLogger(__name__)
 
 NUM_CODES = 1_024
-NUM_COMPONENTS = 256
 ROUNDS = 12
 PATCHES_TO_LEARN_BY = 250_000
 CODES_FILE, COMPONENTS_FILE, QUANTIZER_FILE = "codes.i16", "components.f16", "quantizer.safetensors"
@@ -31,7 +30,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Quantizer:
-    """`components` [320, 256] orthonormal columns; `centroids` [1024, 256] in their coordinates; `scale`: what
+    """`components` [320, c] orthonormal columns; `centroids` [1024, c] in their coordinates; `scale`: what
     coordinates are divided by, so that their mean square is 1 over all components."""
 
     mean: Tensor
@@ -40,15 +39,15 @@ class Quantizer:
     scale: Tensor
 
     def project(self, patch: Tensor) -> Tensor:
-        """[..., 320] → [..., 256]."""
+        """[..., 320] → [..., c]."""
         return (patch - self.mean) @ self.components / self.scale
 
     def encode(self, projected: Tensor) -> Tensor:
-        """[n, 256] → codes [n] int64."""
+        """[n, c] → codes [n] int64."""
         return torch.cdist(projected, self.centroids).argmin(dim=1)
 
     def patches_of(self, projected: Tensor) -> Tensor:
-        """[..., 256] → log-mel patches [..., 320]."""
+        """[..., c] → log-mel patches [..., 320]."""
         return projected * self.scale @ self.components.T + self.mean
 
     def save(self, path: Path) -> None:
@@ -60,9 +59,10 @@ class Quantizer:
         return Quantizer(**load_file(path))
 
 
-def learn_quantizer(sample: Tensor, *, num_codes: int = NUM_CODES, seed: int = 0) -> tuple[Quantizer, float]:
+def learn_quantizer(
+    sample: Tensor, *, num_components: int, num_codes: int = NUM_CODES, seed: int = 0
+) -> tuple[Quantizer, float]:
     """Patches [n, 320] → a quantiser, and the share of their variance that codes keep."""
-    num_components = min(NUM_COMPONENTS, sample.shape[1])
     mean = sample.mean(dim=0)
     centred = sample - mean
     _, vectors = torch.linalg.eigh(centred.T @ centred / len(sample))
@@ -71,15 +71,16 @@ def learn_quantizer(sample: Tensor, *, num_codes: int = NUM_CODES, seed: int = 0
     scale = projected.pow(2).mean().sqrt()
     projected = projected / scale
     generator = torch.Generator().manual_seed(seed)
-    centroids = projected[torch.randperm(len(projected), generator=generator)[:num_codes]].clone()
+    shuffled = torch.randperm(len(projected), generator=generator)
+    centroids = projected[shuffled[torch.arange(num_codes) % len(projected)]].clone()
     for _ in range(ROUNDS):
         nearest = _nearest(projected, centroids)
         counts = torch.bincount(nearest, minlength=num_codes)
         sums = torch.zeros_like(centroids).index_add_(0, nearest, projected)
         is_used = counts > 0
         centroids[is_used] = sums[is_used] / counts[is_used, None]
-        unused = torch.randperm(len(projected), generator=generator)[: int((~is_used).sum())]
-        centroids[~is_used] = projected[unused]
+        elsewhere = torch.randint(len(projected), (int((~is_used).sum()),), generator=generator)
+        centroids[~is_used] = projected[elsewhere]
     error = (projected - centroids[_nearest(projected, centroids)]).pow(2).sum() / projected.pow(2).sum()
     return Quantizer(mean, components, centroids, scale), 1.0 - float(error)
 
@@ -104,7 +105,7 @@ def sample_patches(folders: Sequence[VoiceFolder], count: int, seed: int = 0) ->
 
 
 def encode_voice(folder: VoiceFolder, quantizer: Quantizer, report: Progress) -> None:
-    """Writes codes.i16 [all patches] and components.f16 [all patches, 256] beside the samples, where they are not
+    """Writes codes.i16 [all patches] and components.f16 [all patches, c] beside the samples, where they are not
     complete. A recording's patches follow those of the one before."""
     recordings = folder.recordings()
     total = sum(num_patches(recording) for recording in recordings)

@@ -79,15 +79,25 @@ def _tidy(sentence: str) -> str | None:
     return sentence
 
 
-_NAMES = """Alice Ahmed Anna Ben Carla Chen Daniel David Diana Elena Emma Eric Fatima Frank Grace Hannah Henry Ivan Jack
-James Jane Julia Kevin Laura Linda Lisa Lucas Maria Mark Martin Mary Michael Mohammed Nina Oliver Olivia Omar Patricia
-Paul Peter Priya Rachel Robert Rosa Samuel Sarah Simon Sofia Steven Susan Thomas Victor William Yuki""".split()
-_PLACES = """Africa Berlin Boston Brazil Canada Chicago Denver Dublin Egypt England France Germany Houston India Ireland
-Italy Japan London Madrid Mexico Moscow Paris Portland Rome Seattle Spain Sydney Texas Tokyo Vienna""".split()
-_MONTHS = "January February March April May June July August September October November December".split()
-_DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
-_THINGS = """apples books boxes cars chairs children dogs dollars doors eggs files hours houses letters meetings miles
-minutes pages people pounds questions rooms seconds steps students tickets trees weeks windows years""".split()
+_NAMES = """
+Alice Ahmed Anna Ben Carla Chen Daniel David Diana Elena Emma Eric Fatima Frank Grace Hannah Henry Ivan Jack James
+Jane Julia Kevin Laura Linda Lisa Lucas Maria Mark Martin Mary Michael Mohammed Nina Oliver Olivia Omar Patricia Paul
+Peter Priya Rachel Robert Rosa Samuel Sarah Simon Sofia Steven Susan Thomas Victor William Yuki
+""".split()  # noqa: SIM905 (a list of one word a line hides the rest)
+_PLACES = """
+Africa Berlin Boston Brazil Canada Chicago Denver Dublin Egypt England France Germany Houston India Ireland Italy
+Japan London Madrid Mexico Moscow Paris Portland Rome Seattle Spain Sydney Texas Tokyo Vienna
+""".split()  # noqa: SIM905 (a list of one word a line hides the rest)
+_MONTHS = """
+January February March April May June July August September October November December
+""".split()  # noqa: SIM905 (a list of one word a line hides the rest)
+_DAYS = """
+Monday Tuesday Wednesday Thursday Friday Saturday Sunday
+""".split()  # noqa: SIM905 (a list of one word a line hides the rest)
+_THINGS = """
+apples books boxes cars chairs children dogs dollars doors eggs files hours houses letters meetings miles minutes
+pages people pounds questions rooms seconds steps students tickets trees weeks windows years
+""".split()  # noqa: SIM905 (a list of one word a line hides the rest)
 _TEMPLATES = (
     "{name} bought {n} {things} in {place}.",
     "The train to {place} leaves at {hour} {minute}.",

@@ -1,5 +1,7 @@
 """What tells the vocoder's samples from recordings: HiFi-GAN's by period, UnivNet's by spectrogram, both small."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -22,8 +24,7 @@ class PeriodDiscriminator(nn.Module):
         self._period = period
         sizes = (1, *PERIOD_CHANNELS)
         self.convs = nn.ModuleList(
-            weight_norm(nn.Conv2d(num_in, num_out, (5, 1), (3, 1), (2, 0)))
-            for num_in, num_out in zip(sizes, sizes[1:], strict=False)
+            weight_norm(nn.Conv2d(num_in, num_out, (5, 1), (3, 1), (2, 0))) for num_in, num_out in pairwise(sizes)
         )
         self.last = weight_norm(nn.Conv2d(sizes[-1], 1, (3, 1), padding=(1, 0)))
 
@@ -43,7 +44,7 @@ class SpectrumDiscriminator(nn.Module):
         sizes = (1, width, width, width, width)
         self.convs = nn.ModuleList(
             weight_norm(nn.Conv2d(num_in, num_out, (9, 3), (1 if number == 0 else 2, 1), (4, 1)))
-            for number, (num_in, num_out) in enumerate(zip(sizes, sizes[1:], strict=False))
+            for number, (num_in, num_out) in enumerate(pairwise(sizes))
         )
         self.last = weight_norm(nn.Conv2d(width, 1, 3, padding=1))
 

@@ -6,6 +6,7 @@ The same numbers as `serve_app.model.gpt`, without a cache. Attention of chosen 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -146,7 +147,7 @@ class GptModule(nn.Module):
         mask = mask.to(torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else x.dtype)
         first_text, first_audio = NUM_CONDITIONING_LATENTS, NUM_CONDITIONING_LATENTS + num_text
         attention: list[Tensor] = []
-        for layer, block in enumerate(self.gpt.h):
+        for layer, block in enumerate(cast(list[Block], self.gpt.h)):
             attended, shares = block.attn(block.ln_1(x), mask)
             if layer in read_attention:
                 attention.append(shares[:, first_audio:, first_text:first_audio])

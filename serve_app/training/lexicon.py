@@ -20,9 +20,11 @@ WORDS_TO_ALIGN_BY = 20_000  # the alignment is learnt on these, then all words a
 MIN_SEEN = 2  # times a context must be seen to have a rule
 
 # Function words, which running speech does not stress.
-UNSTRESSED = """a am an and are as at be been but by can could did do does for from had has have he her him his i if in
-is it it's its me must my of on or our shall she should than that that's the their them they this to us was we were will
-with would you your""".split()
+UNSTRESSED = """
+a am an and are as at be been but by can could did do does for from had has have he her him his i if in is it it's its
+me must my of on or our shall she should than that that's the their them they this to us was we were will with would
+you your
+""".split()  # noqa: SIM905 (a list of one word a line hides the rest)
 
 Sounds = tuple[str, ...]
 Entry = tuple[str, Sounds]  # spelling, phones with stress

@@ -47,7 +47,7 @@ class VoiceFolder:
         if self._samples is None:
             self._samples = np.memmap(self.folder / SAMPLES_FILE, dtype=np.int16, mode="r")
         piece = self._samples[recording.start : recording.start + recording.num_samples]
-        return piece.astype(np.float32) / FULL_SCALE
+        return piece.astype(np.float32) / np.float32(FULL_SCALE)
 
     def append(
         self, text: str, samples: npt.NDArray[np.float32], tokens: list[str], ends_s: list[float], start: int

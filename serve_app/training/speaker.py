@@ -20,8 +20,8 @@ from serve_app.model.config import VocoderConfig
 from serve_app.model.modules import SPEAKER_ENCODER_AUDIO
 from serve_app.training.codes import EncodedVoice
 from serve_app.training.references import draw_reference
-from serve_app.training.spectrogram import SAMPLE_RATE_HZ
 from serve_app.training.speaker_teacher import SpeakerTeacher
+from serve_app.training.spectrogram import SAMPLE_RATE_HZ
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ def train_speaker_encoder(
 
 
 def draw_voices(voices: Sequence[EncodedVoice], draw: np.random.Generator) -> Tensor:
-    """[batch, n] at 16 kHz: voices drawn evenly, each replayed a little faster or slower, which makes others of them."""
+    """[batch, n] at 16 kHz: voices drawn evenly, each replayed a little faster or slower: another voice."""
     pieces: list[Tensor] = []
     length = int(SECONDS * 16_000)
     for voice in draw.choice(len(voices), size=BATCH):

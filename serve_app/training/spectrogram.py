@@ -22,7 +22,8 @@ FLOOR = 1e-5
 @lru_cache
 def mel_filters(sample_rate_hz: int, fft_size: int, max_hz: float = MAX_HZ, num_mels: int = NUM_MELS) -> Tensor:
     """[fft_size // 2 + 1, num_mels], Slaney's scale and norm as in coqui's TorchMelSpectrogram."""
-    return melscale_fbanks(fft_size // 2 + 1, 0.0, max_hz, num_mels, sample_rate_hz, norm="slaney")
+    filters: Tensor = melscale_fbanks(fft_size // 2 + 1, 0.0, max_hz, num_mels, sample_rate_hz, norm="slaney")
+    return filters
 
 
 def patches(samples: Tensor) -> Tensor:

@@ -40,7 +40,7 @@ class VocoderTraining:
 
 @dataclass(frozen=True)
 class Windows:
-    """`frames` [batch, input width, num frames], `speaker` [batch, speaker width], `samples` [batch, 256 num frames]."""
+    """`frames` [batch, input width, n], `speaker` [batch, speaker width], `samples` [batch, 256 n]."""
 
     frames: Tensor
     speaker: Tensor

@@ -1,5 +1,5 @@
-"""XTTS's HiFi-GAN as a module that learns: coqui's own parameters and names, run as 2-D convolutions with channels last,
-which a CPU does twice as fast.
+"""XTTS's HiFi-GAN as a module that learns: coqui's own parameters and names, run as 2-D convolutions with channels
+last, which a CPU does twice as fast.
 """
 
 from typing import Any

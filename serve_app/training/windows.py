@@ -7,6 +7,7 @@ import soxr
 import torch
 from torch import Tensor
 
+from serve_app.audio.pcm import Samples
 from serve_app.model.config import VocoderConfig
 from serve_app.model.frames import FrameGrid
 from serve_app.training.batches import Batcher
@@ -23,7 +24,7 @@ Embed = Callable[[Tensor], Tensor]  # samples [batch, n] at 16 kHz → [batch, s
 
 
 def crop(
-    latents: Tensor, samples: np.ndarray, grid: FrameGrid, num_frames: int, draw: np.random.Generator
+    latents: Tensor, samples: Samples, grid: FrameGrid, num_frames: int, draw: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
     """A window of one sentence: latents [n, width] → frames [width, num_frames], samples [256 num_frames]."""
     total = grid.num_frames(len(latents))
@@ -35,9 +36,10 @@ def crop(
     return frames, torch.nn.functional.pad(piece, (0, num_frames * 256 - len(piece)))
 
 
-def at_24_khz(voice: EncodedVoice, index: int) -> np.ndarray:
+def at_24_khz(voice: EncodedVoice, index: int) -> Samples:
     samples = voice.folder.samples(voice.recordings[index])
-    return soxr.resample(samples, SAMPLE_RATE_HZ, 24_000).astype(np.float32)
+    resampled: Samples = soxr.resample(samples, SAMPLE_RATE_HZ, 24_000).astype(np.float32)
+    return resampled
 
 
 class SpeakerVectors:

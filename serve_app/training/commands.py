@@ -1,0 +1,125 @@
+"""`python -m serve_app train STAGE`: each stage of a run, on its own or one after another.
+
+What learns is imported when a stage runs: the other commands start without it.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from serve_app.training.stages import Run
+
+app = typer.Typer(no_args_is_help=True, help="Train a small model: stages that can be stopped and resumed.")
+
+Folder = Annotated[Path, typer.Option(help="the run's folder: all that the stages write")]
+RecipeName = Annotated[str, typer.Option("--recipe", help="mini, or smoke: minutes of work that speak badly")]
+Threads = Annotated[int, typer.Option(min=1, help="CPU threads")]
+Steps = Annotated[int | None, typer.Option(min=1, help="steps in all; left out: the recipe's")]
+Minutes = Annotated[float | None, typer.Option(min=0.1, help="stop after so long, with the learning rate brought down")]
+
+DEFAULT_FOLDER = Path("training-run")
+
+
+def _run(folder: Path, recipe: str, threads: int) -> "Run":
+    import torch
+
+    from serve_app.training.recipe import find_recipe
+    from serve_app.training.stages import Run
+
+    torch.set_num_threads(threads)
+    return Run(folder, find_recipe(recipe), report=typer.echo)
+
+
+@app.command()
+def data(
+    folder: Folder = DEFAULT_FOLDER,
+    recipe: RecipeName = "mini",
+    teacher: Annotated[str | None, typer.Option(help="only voices of this teacher: joe, rms, slt or awb")] = None,
+) -> None:
+    """Have the teachers say the sentences."""
+    _run(folder, recipe, 1).data(teacher)
+
+
+@app.command()
+def codes(folder: Folder = DEFAULT_FOLDER, recipe: RecipeName = "mini", threads: Threads = 2) -> None:
+    """Learn the quantiser and encode the recordings."""
+    _run(folder, recipe, threads).codes()
+
+
+@app.command()
+def gpt(
+    folder: Folder = DEFAULT_FOLDER,
+    recipe: RecipeName = "mini",
+    threads: Threads = 2,
+    steps: Steps = None,
+    minutes: Minutes = None,
+) -> None:
+    """Train the GPT."""
+    run = _run(folder, recipe, threads)
+    run.gpt(steps or run.recipe.gpt_steps, minutes)
+
+
+@app.command()
+def speaker(
+    folder: Folder = DEFAULT_FOLDER, recipe: RecipeName = "mini", threads: Threads = 2, steps: Steps = None
+) -> None:
+    """Train the speaker encoder."""
+    run = _run(folder, recipe, threads)
+    run.speaker(steps or run.recipe.speaker_steps)
+
+
+@app.command()
+def patch_vocoder(
+    folder: Folder = DEFAULT_FOLDER,
+    recipe: RecipeName = "mini",
+    threads: Threads = 2,
+    steps: Steps = None,
+    minutes: Minutes = None,
+) -> None:
+    """Train the vocoder on the recordings' patches, for which no GPT is needed."""
+    run = _run(folder, recipe, threads)
+    run.patch_vocoder(steps or run.recipe.patch_vocoder_steps, minutes)
+
+
+@app.command()
+def vocoder(
+    folder: Folder = DEFAULT_FOLDER,
+    recipe: RecipeName = "mini",
+    threads: Threads = 2,
+    steps: Steps = None,
+    minutes: Minutes = None,
+) -> None:
+    """Train the vocoder on the GPT's latents."""
+    run = _run(folder, recipe, threads)
+    run.vocoder(steps or run.recipe.vocoder_steps, minutes)
+
+
+@app.command()
+def export(
+    folder: Folder = DEFAULT_FOLDER,
+    recipe: RecipeName = "mini",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="directory; left out: FOLDER/export")] = None,
+) -> None:
+    """Write the checkpoint that the service loads."""
+    _run(folder, recipe, 2).export(output)
+
+
+@app.command("all")
+def everything(folder: Folder = DEFAULT_FOLDER, recipe: RecipeName = "mini", threads: Threads = 2) -> None:
+    """All stages, one after another; those that are done take no time."""
+    run = _run(folder, recipe, threads)
+    stages: tuple[tuple[str, Callable[[], object]], ...] = (
+        ("data", run.data),
+        ("codes", run.codes),
+        ("gpt", lambda: run.gpt(run.recipe.gpt_steps)),
+        ("speaker", lambda: run.speaker(run.recipe.speaker_steps)),
+        ("patch-vocoder", lambda: run.patch_vocoder(run.recipe.patch_vocoder_steps)),
+        ("vocoder", lambda: run.vocoder(run.recipe.vocoder_steps)),
+        ("export", run.export),
+    )
+    for name, stage in stages:
+        typer.echo(f"== {name}")
+        stage()

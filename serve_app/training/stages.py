@@ -1,0 +1,248 @@
+"""The stages of a training run, from sentences to a checkpoint. Each reads what those before it left in the run's
+folder, goes on where it stopped, and writes a plot of its losses.
+
+folder/recordings/VOICE/    samples and sentences (data), codes and patches (codes)
+folder/quantizer.safetensors, gpt.pt, speaker.pt, patch-vocoder.pt, vocoder.pt
+folder/export/              the checkpoint
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from serve_app.errors import RequestError
+from serve_app.model.pronunciation import PRONUNCIATIONS_FILE, Pronouncer, Pronunciations
+from serve_app.training import lexicon
+from serve_app.training.batches import Batcher
+from serve_app.training.codes import (
+    PATCHES_TO_LEARN_BY,
+    QUANTIZER_FILE,
+    EncodedVoice,
+    Quantizer,
+    encode_voice,
+    learn_quantizer,
+    sample_patches,
+)
+from serve_app.training.data import assign, record, training_sentences
+from serve_app.training.export import gather, write_checkpoint, write_voices
+from serve_app.training.gpt import GptTrainer, Student, neighbours
+from serve_app.training.plots import plot_history
+from serve_app.training.recipe import Recipe
+from serve_app.training.recordings import voice_folders
+from serve_app.training.references import draw_reference
+from serve_app.training.speaker import new_speaker_encoder, train_speaker_encoder
+from serve_app.training.spectrogram import SAMPLE_RATE_HZ
+from serve_app.training.vocoder import VocoderTrainer
+from serve_app.training.vocoder_module import VocoderModule
+from serve_app.training.windows import LatentWindows, PatchWindows, SpeakerVectors, read_latents_instead
+
+logger = logging.getLogger(__name__)
+
+GPT_FILE, SPEAKER_FILE = "gpt.pt", "speaker.pt"
+PATCH_VOCODER_FILE, VOCODER_FILE = "patch-vocoder.pt", "vocoder.pt"
+MEL_STATS_VALUE = 5.0  # what log-mel frames of references are divided by
+DECAY_SHARE = 0.15  # of a stage's steps, the last, over which its learning rate falls to nothing
+REFERENCE_S = 12.0  # of a shipped voice's own recordings, which its latents are made of
+
+LEAST_RATE = 0.02  # of the learning rate, what is left at the end
+
+Report = Callable[[str], None]
+Stop = Callable[[int], tuple[bool, float]]  # step → whether all is over, and the share of the learning rate
+
+
+def stopper(steps: int, minutes: float | None = None) -> Stop:
+    """Stops after so many steps in all, or earlier, when the time is over; the learning rate falls before either."""
+    started_s = time.monotonic()
+
+    def stop(step: int) -> tuple[bool, float]:
+        left = (steps - step) / max(1.0, DECAY_SHARE * steps)
+        is_over = step >= steps
+        if minutes is not None:
+            elapsed = (time.monotonic() - started_s) / 60.0
+            is_over = is_over or elapsed >= minutes
+            left = min(left, (minutes - elapsed) / (DECAY_SHARE * minutes))
+        return is_over, min(1.0, max(LEAST_RATE, left))
+
+    return stop
+
+
+class Run:
+    """One training run in its folder."""
+
+    def __init__(self, folder: Path, recipe: Recipe, report: Report) -> None:
+        self.folder, self.recipe, self._report = folder, recipe, report
+        self.mel_stats = torch.full((80,), MEL_STATS_VALUE)
+
+    # -- data ----------------------------------------------------------------------------------------------------------
+
+    def data(self, only: str | None = None) -> None:
+        """Sentences said by the teachers. `only`: voices whose teacher has this name, so that two runs can share."""
+        pronounce = Pronouncer(self.pronunciations())
+        sentences, _ = training_sentences(held_out_sentences())
+        for voice in self.recipe.voices:
+            if only is None or voice.teacher == only:
+                mine = assign(sentences, self.recipe.voices)[voice.name]
+                record(voice, mine, pronounce, self.folder / "recordings", self._report)
+
+    def pronunciations(self) -> Pronunciations:
+        path = self.folder / PRONUNCIATIONS_FILE
+        if not path.is_file():
+            self._report("learning letter-to-sound rules")
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lexicon.build().write(path)
+        return Pronunciations.read(path)
+
+    def codes(self) -> None:
+        """The quantiser, and codes and patches of every recording."""
+        folders = list(voice_folders(self.folder / "recordings"))
+        if not folders:
+            raise RequestError(f"{self.folder} has no recordings: run the stage data first", field="folder")
+        path = self.folder / QUANTIZER_FILE
+        if not path.is_file():
+            sample = sample_patches(folders, PATCHES_TO_LEARN_BY)
+            quantizer, kept = learn_quantizer(
+                sample, num_components=self.recipe.gpt_sizes.width, num_codes=self.recipe.num_codes
+            )
+            self._report(f"{self.recipe.num_codes} codes keep {kept:.1%} of the variance of {len(sample)} patches")
+            quantizer.save(path)
+        for folder in folders:
+            encode_voice(folder, Quantizer.load(path), self._report)
+
+    # -- learning ------------------------------------------------------------------------------------------------------
+
+    def gpt(self, steps: int, minutes: float | None = None) -> None:
+        trainer = GptTrainer(
+            self._student(), self._batcher(), self._quantizer().centroids, self.recipe.gpt, self.folder / GPT_FILE
+        )
+        trainer.run(stopper(steps, minutes), self._report)
+        plot_history(trainer.state.history, self.folder / "gpt.png")
+
+    def speaker(self, steps: int) -> None:
+        encoder = self._new_speaker_encoder()
+        history = train_speaker_encoder(encoder, self._voices(), steps, self.folder / SPEAKER_FILE, self._report)
+        plot_history(history, self.folder / "speaker.png")
+
+    def patch_vocoder(self, steps: int, minutes: float | None = None) -> None:
+        """The vocoder on the recordings' own patches; needs no GPT."""
+        config = self.recipe.vocoder_sizes
+        source = PatchWindows(self._voices(), self._speaker_vectors(), config)
+        torch.manual_seed(0)
+        trainer = VocoderTrainer(VocoderModule(config), self.recipe.vocoder, self.folder / PATCH_VOCODER_FILE)
+        trainer.run(source, stopper(steps, minutes), self._report)
+        plot_history(trainer.state.history, self.folder / "patch-vocoder.png")
+
+    def vocoder(self, steps: int, minutes: float | None = None) -> None:
+        """The vocoder on the GPT's latents, from what it learnt on patches."""
+        student = self._student()
+        student.load_state_dict(_load(self.folder / GPT_FILE)["student"])
+        near = neighbours(self._quantizer().centroids, self.recipe.gpt.nearest)
+        source = LatentWindows(
+            student,
+            self._batcher(),
+            near,
+            self.recipe.gpt.corrupted,
+            self._speaker_vectors(),
+            self.recipe.vocoder_sizes,
+        )
+        path = self.folder / VOCODER_FILE
+        module = VocoderModule(self.recipe.vocoder_sizes)
+        trainer = VocoderTrainer(module, self.recipe.vocoder, path)
+        if not path.is_file():
+            learnt = _load(self.folder / PATCH_VOCODER_FILE)
+            module.load_state_dict(learnt["module"])
+            trainer.discriminators.load_state_dict(learnt["discriminators"])
+            read_latents_instead(module.generator.conv_pre, student.patch_head)
+        trainer.run(source, stopper(steps, minutes), self._report)
+        plot_history(trainer.state.history, self.folder / "vocoder.png")
+
+    # -- the result ----------------------------------------------------------------------------------------------------
+
+    def export(self, directory: Path | None = None) -> Path:
+        """The checkpoint with its voices; gives its directory."""
+        directory = directory or self.folder / "export"
+        config = self.recipe.model_config
+        student = self._student()
+        student.load_state_dict(_load(self.folder / GPT_FILE)["student"])
+        module = VocoderModule(self.recipe.vocoder_sizes)
+        module.load_state_dict(_load(self.folder / VOCODER_FILE)["module"])
+        encoder = _load(self.folder / SPEAKER_FILE)["encoder"]
+        tensors = gather(config, student.gpt.state_dict(), encoder, module.generator.state_dict(), self.mel_stats)
+        write_checkpoint(directory, config, tensors, self._vocabulary(), self.pronunciations())
+        self._quantizer().save(directory / QUANTIZER_FILE)
+        self._write_voices(directory)
+        size = sum(path.stat().st_size for path in directory.iterdir())
+        self._report(f"{directory}: {size / 1e6:.1f} MB")
+        return directory
+
+    def _write_voices(self, directory: Path) -> None:
+        from serve_app.model.checkpoint import load_directory
+        from serve_app.model.conditioning import VoiceEncoder
+
+        checkpoint = load_directory(directory, cache_dir=self.folder / "cache", progress=lambda _: None)
+        encoder = VoiceEncoder(checkpoint)
+        shipped = {voice.name: voice for voice in self.recipe.voices if voice.description}
+        by_name = {voice.folder.name: voice for voice in self._voices()}
+        draw = np.random.default_rng(41)
+        latents = {
+            name: encoder.encode(draw_reference(by_name[name], int(REFERENCE_S * SAMPLE_RATE_HZ), draw).numpy())
+            for name in shipped
+        }
+        about = {name: {"description": voice.description, "licence": voice.licence} for name, voice in shipped.items()}
+        write_voices(directory, latents, about)
+
+    # -- parts ---------------------------------------------------------------------------------------------------------
+
+    def _vocabulary(self) -> dict[str, Any]:
+        from serve_app.training.vocabulary import phoneme_vocabulary
+
+        return phoneme_vocabulary()
+
+    def _voices(self) -> list[EncodedVoice]:
+        folders = list(voice_folders(self.folder / "recordings"))
+        return [EncodedVoice.open(folder) for folder in folders]
+
+    def _quantizer(self) -> Quantizer:
+        return Quantizer.load(self.folder / QUANTIZER_FILE)
+
+    def _student(self) -> Student:
+        torch.manual_seed(0)
+        return Student(self.recipe.gpt_sizes, self._quantizer().components.shape[1])
+
+    def _batcher(self) -> Batcher:
+        return Batcher(self._voices(), self.recipe.token_ids, self.recipe.gpt_sizes, self.mel_stats)
+
+    def _new_speaker_encoder(self) -> nn.Module:
+        torch.manual_seed(0)
+        return new_speaker_encoder(self.recipe.vocoder_sizes)
+
+    def _speaker_vectors(self) -> SpeakerVectors:
+        encoder = self._new_speaker_encoder()
+        encoder.load_state_dict(_load(self.folder / SPEAKER_FILE)["encoder"])
+        encoder.eval()
+
+        @torch.inference_mode()
+        def embed(samples: Tensor) -> Tensor:
+            vectors: Tensor = encoder(samples, l2_norm=True)
+            return vectors
+
+        return SpeakerVectors(self._voices(), embed)
+
+
+def held_out_sentences() -> list[str]:
+    """The hundred sentences that a model's word error rate is measured by; no training text has one of them."""
+    text = resources.files("serve_app.training").joinpath("data/held_out.txt").read_text(encoding="utf-8")
+    return text.splitlines()
+
+
+def _load(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise RequestError(f"there is no {path}: run the stage that makes it first", field="folder")
+    saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return saved
