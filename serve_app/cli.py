@@ -4,19 +4,20 @@ import asyncio
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from serve_app.errors import ServiceError
-from serve_app.settings import Settings
-from serve_app.training.commands import app as train_app
+from serve_app.settings import Settings, make_settings
+from serve_app.training import commands as training
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help="XTTS v2 as a service."
 )
 
-app.add_typer(train_app, name="train")
+app.add_typer(training.app, name="train")
+app.command()(training.finetune)
 
 Model = Annotated[str | None, typer.Option(help=Settings.model_fields["model"].description)]
 Device = Annotated[str | None, typer.Option(help=Settings.model_fields["device"].description)]
@@ -34,19 +35,6 @@ def main() -> None:
     except ServiceError as error:
         typer.secho(f"{error.code}: {error.message}", fg="red", err=True)
         sys.exit(1)
-
-
-def make_settings(**options: Any) -> Settings:
-    """Settings from the environment, with the options that were given on top. Raises `SettingsError`."""
-    from pydantic import ValidationError
-
-    from serve_app.errors import SettingsError
-
-    try:
-        return Settings(**{name: value for name, value in options.items() if value is not None})
-    except ValidationError as error:
-        found = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise SettingsError(f"settings are wrong: {found}. Correct them and start again.") from None
 
 
 @app.command()

@@ -11,14 +11,13 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import AsyncGenerator, Generator, Mapping
+from collections.abc import AsyncGenerator, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, contextmanager
 from math import ceil
 from typing import Any, cast
 
 import ray
-from pydantic import ValidationError
 from ray import serve
 from ray.exceptions import RayError, RayTaskError, TaskCancelledError
 from ray.serve.config import AutoscalingConfig, HTTPOptions, ProxyLocation
@@ -34,7 +33,7 @@ from serve_app.api.middleware import is_sane_request_id
 from serve_app.errors import EngineFailed, Overloaded, ServiceError, SettingsError, StartupError, Unavailable
 from serve_app.local import ServiceLoader, bound_socket, load_speech_service
 from serve_app.model.source import check_source
-from serve_app.settings import Settings
+from serve_app.settings import Settings, make_settings
 from serve_app.speech.request import AudioChunk, ServiceStatus, SpeechRequest
 
 logger = logging.getLogger(__name__)
@@ -215,16 +214,7 @@ def build_app(args: dict[str, Any]) -> serve.Application:
 
     Text is read as the field's type. Raises `SettingsError` for an unknown field or a value out of range.
     """
-    return build_application(parse_settings(args))
-
-
-def parse_settings(args: Mapping[str, Any]) -> Settings:
-    """`args` over the environment. Raises `SettingsError` that names every wrong field."""
-    try:
-        return Settings(**args)
-    except ValidationError as error:
-        found = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise SettingsError(f"Settings are wrong: {found}. Correct them and start again.") from None
+    return build_application(make_settings(**args))
 
 
 def build_application(settings: Settings, load_service: ServiceLoader = load_speech_service) -> serve.Application:

@@ -9,8 +9,10 @@ import re
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from serve_app.errors import SettingsError
 
 MEBIBYTE = 1024 * 1024
 PREFIX = "XTTS_"
@@ -25,8 +27,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, protected_namespaces=())
 
     model: str = Field(
-        "synthetic:tiny",
-        description="synthetic:tiny, synthetic:full (noise, no download), xtts_v2, or a directory in coqui's layout",
+        "mini",
+        description="mini (comes along), xtts_v2, a directory in coqui's layout, or synthetic:tiny, :full (noise)",
     )
     accept_cpml: bool = Field(
         False, description="accept the Coqui Public Model License, without which xtts_v2 is not downloaded"
@@ -88,3 +90,15 @@ class Settings(BaseSettings):
     def num_slots(self, *, is_gpu: bool) -> int:
         """`max_slots`, or what suits the device."""
         return self.max_slots or (GPU_SLOTS if is_gpu else CPU_SLOTS)
+
+
+def make_settings(**options: Any) -> Settings:
+    """Settings from the environment, with the options that were given, not None, on top.
+
+    Raises `SettingsError` that names every wrong field.
+    """
+    try:
+        return Settings(**{name: value for name, value in options.items() if value is not None})
+    except ValidationError as error:
+        found = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise SettingsError(f"settings are wrong: {found}. Correct them and start again.") from None

@@ -22,7 +22,7 @@ BASICS = ("errors", "settings")  # they import none of ours
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "": (),
     "errors": (),
-    "settings": (),
+    "settings": ("errors",),
     "text": ("errors",),
     "audio": ("errors",),
     "model": (*BASICS, "voices.voice"),

@@ -27,11 +27,10 @@ from serve_app.deployment import (
     build_application,
     engine_options,
     engine_settings,
-    parse_settings,
 )
 from serve_app.errors import SettingsError, Unavailable
 from serve_app.local import bound_socket
-from serve_app.settings import Settings
+from serve_app.settings import Settings, make_settings
 from serve_app.speech.request import SpeechRequest
 from tests.fakes import load_fake_service, sine_for
 
@@ -233,7 +232,7 @@ def test_backend_without_a_replica_is_unavailable(client: httpx.Client) -> None:
 
 
 def test_settings_are_read_from_text() -> None:
-    settings = parse_settings({"model": "synthetic:full", "max_slots": "8", "deterministic": "true"})
+    settings = make_settings(model="synthetic:full", max_slots="8", deterministic="true")
     assert (settings.model, settings.max_slots, settings.deterministic) == ("synthetic:full", 8, True)
 
 
@@ -298,7 +297,7 @@ def test_device_and_gpus_that_contradict_each_other_are_refused(asked: dict[str,
 SERVE = """
 import logging, sys
 from serve_app.deployment import run_serve
-from serve_app.settings import Settings
+from serve_app.settings import Settings, make_settings
 from tests.fakes import load_fake_service
 logging.basicConfig(level=logging.INFO, stream=sys.stderr)
 run_serve(Settings(port=int(sys.argv[1]), shutdown_timeout_s=5.0), load_fake_service)

@@ -1,6 +1,6 @@
 """Batches for the GPT: sentences of several voices, of similar length, each voice with a reference of its own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,11 +11,13 @@ from torch.nn import functional
 
 from serve_app.model.config import CODE_STRIDE, GptConfig
 from serve_app.training.codes import EncodedVoice
+from serve_app.training.recordings import Recording
 from serve_app.training.references import draw_length, draw_reference, reference_mel, vary
 from serve_app.training.spectrogram import SAMPLE_RATE_HZ
 
 PATCH_S = CODE_STRIDE / SAMPLE_RATE_HZ
-VALIDATION_SHARE = 0.02  # of each voice's sentences, the last
+VALIDATION_SHARE = 0.02  # of each voice's sentences, the last, where not told otherwise
+TextIds = Callable[[Recording], list[int]]
 IGNORED = -100  # a target that counts for nothing, as in torch's cross entropy
 
 
@@ -56,15 +58,21 @@ class Batcher:
     """Endless batches of the training part; the validation part as it is asked for."""
 
     def __init__(
-        self, voices: Sequence[EncodedVoice], token_ids: Mapping[str, int], config: GptConfig, mel_stats: Tensor
+        self,
+        voices: Sequence[EncodedVoice],
+        text_ids: TextIds,
+        config: GptConfig,
+        mel_stats: Tensor,
+        validation_share: float = VALIDATION_SHARE,
     ) -> None:
-        self.voices, self._ids, self._config, self._mel_stats = voices, token_ids, config, mel_stats
+        """`text_ids`: a recording's text tokens, the language's in front, without START and STOP."""
+        self.voices, self._text_ids, self._config, self._mel_stats = voices, text_ids, config, mel_stats
         self._training: list[list[int]] = []
         self._validation: list[tuple[int, int]] = []
         for number, voice in enumerate(voices):
             lengths = np.diff(voice.starts)
             fitting = [i for i in range(len(voice.recordings)) if self._fits(voice, i)]
-            num_training = len(fitting) - max(1, int(len(fitting) * VALIDATION_SHARE))
+            num_training = len(fitting) - max(1, int(len(fitting) * validation_share))
             self._training.append(sorted(fitting[:num_training], key=lengths.__getitem__))
             self._validation += [(number, i) for i in fitting[num_training:]]
         self._weights = np.array([len(part) for part in self._training], dtype=float) ** 0.7
@@ -72,8 +80,12 @@ class Batcher:
 
     def _fits(self, voice: EncodedVoice, index: int) -> bool:
         num_codes = voice.starts[index + 1] - voice.starts[index]
-        num_tokens = len(voice.recordings[index].tokens) + 1
+        num_tokens = len(self._text_ids(voice.recordings[index]))
         return num_codes < self._config.max_codes and num_tokens < self._config.max_sentence_tokens
+
+    @property
+    def validation_recordings(self) -> list[Recording]:
+        return [self.voices[voice].recordings[index] for voice, index in self._validation]
 
     @property
     def num_sentences(self) -> int:
@@ -111,8 +123,8 @@ class Batcher:
         source = self.voices[voice]
         recording = source.recordings[index]
         start, stop = int(source.starts[index]), int(source.starts[index + 1])
-        ids = [self._ids["[SPACE]" if token == " " else token] for token in recording.tokens]
-        text = torch.tensor([self._config.start_text_token, self._ids["[en]"], *ids, self._config.stop_text_token])
+        ids = self._text_ids(recording)
+        text = torch.tensor([self._config.start_text_token, *ids, self._config.stop_text_token])
         components = torch.from_numpy(source.components[start:stop].astype(np.float32))
         components = torch.cat([components, components[-1:]])  # the row that says stop is heard too
         codes = torch.from_numpy(source.codes[start:stop].astype(np.int64))

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +16,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from serve_app.model.config import CODE_STRIDE
 from serve_app.training.recordings import Recording, VoiceFolder
-from serve_app.training.spectrogram import PATCH_SIZE, patches
+from serve_app.training.spectrogram import patches
 
 logger = logging.getLogger(__name__)
 
@@ -104,24 +106,43 @@ def sample_patches(folders: Sequence[VoiceFolder], count: int, seed: int = 0) ->
     return torch.cat(found)
 
 
-def encode_voice(folder: VoiceFolder, quantizer: Quantizer, report: Progress) -> None:
-    """Writes codes.i16 [all patches] and components.f16 [all patches, c] beside the samples, where they are not
-    complete. A recording's patches follow those of the one before."""
+class Coder(Protocol):
+    """What makes codes of samples."""
+
+    def encode(self, samples: Tensor) -> tuple[Tensor, Tensor | None]:
+        """[n] at 22.05 kHz → codes [ceil(n / 1024)], and the patches' components [ceil(n / 1024), c] where it has
+        some."""
+        ...
+
+
+@dataclass(frozen=True)
+class QuantizerCoder:
+    quantizer: Quantizer
+
+    def encode(self, samples: Tensor) -> tuple[Tensor, Tensor | None]:
+        components = self.quantizer.project(patches(samples))
+        return self.quantizer.encode(components), components
+
+
+def encode_voice(folder: VoiceFolder, coder: Coder, report: Progress) -> None:
+    """Writes codes.i16 [all patches] and, where the coder has some, components.f16 [all patches, c] beside the
+    samples, where they are not complete. A recording's patches follow those of the one before."""
     recordings = folder.recordings()
     total = sum(num_patches(recording) for recording in recordings)
     codes_file, components_file = folder.folder / CODES_FILE, folder.folder / COMPONENTS_FILE
     if codes_file.is_file() and codes_file.stat().st_size == 2 * total:
         return
-    with codes_file.open("wb") as codes, components_file.open("wb") as components:
+    with codes_file.open("wb") as codes_out, components_file.open("wb") as components_out:
         for recording in recordings:
-            projected = quantizer.project(patches(torch.from_numpy(folder.samples(recording))))
-            components.write(projected.to(torch.float16).numpy().tobytes())
-            codes.write(quantizer.encode(projected).to(torch.int16).numpy().tobytes())
+            codes, components = coder.encode(torch.from_numpy(folder.samples(recording)))
+            if components is not None:
+                components_out.write(components.to(torch.float16).numpy().tobytes())
+            codes_out.write(codes.to(torch.int16).numpy().tobytes())
     report(f"{folder.name}: {total} codes of {len(recordings)} sentences")
 
 
 def num_patches(recording: Recording) -> int:
-    return -(-recording.num_samples // (PATCH_SIZE // 80 * 256))
+    return -(-recording.num_samples // CODE_STRIDE)
 
 
 @dataclass(frozen=True)
@@ -132,12 +153,15 @@ class EncodedVoice:
     recordings: list[Recording]
     starts: npt.NDArray[np.int64]  # of each recording's patches, one more than there are recordings
     codes: npt.NDArray[np.int16]
-    components: npt.NDArray[np.float16]  # [all patches, 256]
+    components: npt.NDArray[np.float16]  # [all patches, c]; c is 0 where the coder has none
 
     @staticmethod
     def open(folder: VoiceFolder) -> "EncodedVoice":
         recordings = folder.recordings()
         starts = np.concatenate([[0], np.cumsum([num_patches(recording) for recording in recordings])]).astype(np.int64)
         codes = np.memmap(folder.folder / CODES_FILE, dtype=np.int16, mode="r")
+        has_components = (folder.folder / COMPONENTS_FILE).stat().st_size > 0
+        if not has_components:
+            return EncodedVoice(folder, recordings, starts, codes, np.zeros((len(codes), 0), dtype=np.float16))
         components = np.memmap(folder.folder / COMPONENTS_FILE, dtype=np.float16, mode="r")
         return EncodedVoice(folder, recordings, starts, codes, components.reshape(len(codes), -1))

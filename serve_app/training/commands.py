@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from serve_app.settings import make_settings
+
 if TYPE_CHECKING:
     from serve_app.training.stages import Run
 
@@ -21,6 +23,7 @@ Steps = Annotated[int | None, typer.Option(min=1, help="steps in all; left out: 
 Minutes = Annotated[float | None, typer.Option(min=0.1, help="stop after so long, with the learning rate brought down")]
 
 DEFAULT_FOLDER = Path("training-run")
+MAX_COMPARED = 10  # sentences that are spoken before and after fine-tuning
 
 
 def _run(folder: Path, recipe: str, threads: int) -> "Run":
@@ -123,3 +126,42 @@ def everything(folder: Folder = DEFAULT_FOLDER, recipe: RecipeName = "mini", thr
     for name, stage in stages:
         typer.echo(f"== {name}")
         stage()
+
+
+def finetune(
+    data: Annotated[Path, typer.Option(help="recordings with texts, laid out as LJSpeech or Common Voice")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="directory of the result, which the service loads")],
+    base: Annotated[str, typer.Option(help="mini, xtts_v2 or a checkpoint directory")] = "mini",
+    voice: Annotated[str, typer.Option(help="name that the voice gets")] = "tuned",
+    language: Annotated[str, typer.Option("--language", "-l", help="of the texts")] = "en",
+    steps: Annotated[int, typer.Option(min=1, help="at most so many for the GPT")] = 2_000,
+    vocoder_steps: Annotated[int, typer.Option(min=0, help="for the vocoder; 0 leaves it as it is")] = 300,
+    batch: Annotated[int, typer.Option(min=1, help="sentences a step")] = 8,
+    learning_rate: Annotated[float | None, typer.Option(help="left out: chosen by the model's size")] = None,
+    patience: Annotated[int, typer.Option(min=1, help="validations without improvement before it stops")] = 5,
+    validate_every: Annotated[int, typer.Option(min=1, help="steps between validations")] = 50,
+    threads: Threads = 2,
+) -> None:
+    """Fine-tune a model on recordings with transcripts; the result is a directory for XTTS_MODEL."""
+    import torch
+
+    from serve_app.audio.pcm import Recording
+    from serve_app.training.compare import before_and_after
+    from serve_app.training.finetune import Finetune, FinetuneOptions, base_directory
+    from serve_app.training.spectrogram import SAMPLE_RATE_HZ
+
+    torch.set_num_threads(threads)
+    options = FinetuneOptions(
+        voice, language, steps, vocoder_steps, batch, learning_rate, validate_every=validate_every, patience=patience
+    )
+    directory = base_directory(base, make_settings().model_cache)
+    run = Finetune(directory, data, output, options, typer.echo)
+    learnt = run.train_gpt()
+    learnt |= run.train_vocoder(learnt)
+    run.export(learnt)
+    unseen = run.batcher.validation_recordings
+    real = [Recording(run.voice.folder.samples(each), SAMPLE_RATE_HZ) for each in unseen]
+    texts = [each.text for each in unseen[:MAX_COMPARED]]
+    comparison = before_and_after(run.base, output, real, texts, language, typer.echo)
+    (output / "comparison.md").write_text(comparison + "\n", encoding="utf-8")
+    typer.echo(comparison)

@@ -48,9 +48,10 @@ class Student(nn.Module):
     """The GPT and the head that reads patches from its latents, which no checkpoint keeps."""
 
     def __init__(self, config: GptConfig, num_components: int) -> None:
+        """Without components there is nothing that the head could read."""
         super().__init__()
         self.gpt = GptModule(config)
-        self.patch_head = nn.Linear(config.width, num_components)
+        self.patch_head = nn.Linear(config.width, max(1, num_components))
 
 
 @dataclass
@@ -77,7 +78,9 @@ def losses(student: Student, out: Forward, batch: Batch) -> Losses:
     text_targets = batch.text[:, 1:].masked_fill(position >= batch.text_lengths[:, None] - 1, IGNORED)
     text = functional.cross_entropy(text_logits.float().transpose(1, 2), text_targets, ignore_index=IGNORED)
     is_audio = batch.is_audio
-    patch = (student.patch_head(out.audio_latents).float() - batch.components)[is_audio].abs().mean()
+    patch = torch.zeros(())
+    if batch.components.shape[-1] > 0:
+        patch = (student.patch_head(out.audio_latents).float() - batch.components)[is_audio].abs().mean()
     is_timed = batch.heard.any(dim=-1) & is_audio
     attention = torch.zeros(())
     for shares in out.attention:
@@ -114,10 +117,10 @@ class TrainingState:
 
 class GptTrainer:
     def __init__(
-        self, student: Student, batcher: Batcher, centroids: Tensor, how: GptTraining, checkpoint_file: Path
+        self, student: Student, batcher: Batcher, centroids: Tensor | None, how: GptTraining, checkpoint_file: Path
     ) -> None:
         self.student, self._batcher, self._how, self._file = student, batcher, how, checkpoint_file
-        self._near = neighbours(centroids, how.nearest)
+        self._near = neighbours(centroids, how.nearest) if centroids is not None else None
         decayed = [parameter for parameter in student.parameters() if parameter.dim() > 1]
         others = [parameter for parameter in student.parameters() if parameter.dim() <= 1]
         groups = [{"params": decayed, "weight_decay": how.weight_decay}, {"params": others, "weight_decay": 0.0}]
@@ -176,8 +179,10 @@ class GptTrainer:
     def _step(self, draw: np.random.Generator) -> dict[str, float]:
         how = self._how
         batch = self._batcher.draw(how.num_voices, how.per_voice, draw)
-        generator = torch.Generator().manual_seed(int(draw.integers(2**31)))
-        codes = corrupt(batch.codes, self._near, how.corrupted, generator)
+        codes = batch.codes
+        if self._near is not None and how.corrupted > 0.0:
+            generator = torch.Generator().manual_seed(int(draw.integers(2**31)))
+            codes = corrupt(codes, self._near, how.corrupted, generator)
         found = self._losses(batch, codes)
         total = found.total(how)
         total.backward()

@@ -26,6 +26,7 @@ from serve_app.training.codes import (
     QUANTIZER_FILE,
     EncodedVoice,
     Quantizer,
+    QuantizerCoder,
     encode_voice,
     learn_quantizer,
     sample_patches,
@@ -35,7 +36,7 @@ from serve_app.training.export import gather, write_checkpoint, write_voices
 from serve_app.training.gpt import GptTrainer, Student, neighbours
 from serve_app.training.plots import plot_history
 from serve_app.training.recipe import Recipe
-from serve_app.training.recordings import voice_folders
+from serve_app.training.recordings import Recording, voice_folders
 from serve_app.training.references import draw_reference
 from serve_app.training.speaker import new_speaker_encoder, train_speaker_encoder
 from serve_app.training.spectrogram import SAMPLE_RATE_HZ
@@ -113,7 +114,7 @@ class Run:
             self._report(f"{self.recipe.num_codes} codes keep {kept:.1%} of the variance of {len(sample)} patches")
             quantizer.save(path)
         for folder in folders:
-            encode_voice(folder, Quantizer.load(path), self._report)
+            encode_voice(folder, QuantizerCoder(Quantizer.load(path)), self._report)
 
     # -- learning ------------------------------------------------------------------------------------------------------
 
@@ -216,7 +217,12 @@ class Run:
         return Student(self.recipe.gpt_sizes, self._quantizer().components.shape[1])
 
     def _batcher(self) -> Batcher:
-        return Batcher(self._voices(), self.recipe.token_ids, self.recipe.gpt_sizes, self.mel_stats)
+        ids = self.recipe.token_ids
+
+        def text_ids(recording: Recording) -> list[int]:
+            return [ids["[en]"], *(ids["[SPACE]" if token == " " else token] for token in recording.tokens)]
+
+        return Batcher(self._voices(), text_ids, self.recipe.gpt_sizes, self.mel_stats)
 
     def _new_speaker_encoder(self) -> nn.Module:
         torch.manual_seed(0)

@@ -1,0 +1,96 @@
+"""What fine-tuning changed: the same sentences before and after, through the service, judged by ears.
+
+Where Whisper or Resemblyzer are not installed, their column says so.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from serve_app.audio.pcm import Recording, Samples
+from serve_app.settings import make_settings
+from serve_app.speech.request import SpeechRequest, collect
+from serve_app.speech.service import SpeechService
+from serve_app.training.hearing import Ears, Heard, VoiceEar, similarity, word_error_rate
+
+logger = logging.getLogger(__name__)
+
+NOT_INSTALLED = "not installed"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One model: word error rate (by Whisper) and mean cosine to the real voice (by Resemblyzer); None where the
+    package is missing."""
+
+    name: str
+    word_errors: float | None
+    likeness: float | None
+    seconds: float  # of speech, on average a sentence
+
+
+def judge(
+    name: str, model: str, reference: Recording, sentences: Sequence[str], language: str, real: Sequence[Recording]
+) -> Judged:
+    """Speaks `sentences` in the voice of `reference`, and compares it with the recordings `real`."""
+    spoken = asyncio.run(_speak(model, reference, sentences, language))
+    errors = likeness = None
+    try:
+        ears = Ears()
+        heard = [Heard(s, ears.transcribe(a, 24_000, language)) for s, a in zip(sentences, spoken, strict=True)]
+        errors = word_error_rate(heard)
+    except ImportError as error:
+        logger.warning("no word error rate: %s", error)
+    try:
+        ear = VoiceEar()
+        voice = np.mean([ear.embed(each.samples, each.sample_rate_hz) for each in real], axis=0)
+        voice = (voice / np.linalg.norm(voice)).astype(np.float32)
+        likeness = float(np.mean([similarity(ear.embed(samples, 24_000), voice) for samples in spoken]))
+    except ImportError as error:
+        logger.warning("no likeness: %s", error)
+    return Judged(name, errors, likeness, float(np.mean([len(samples) for samples in spoken])) / 24_000)
+
+
+async def _speak(model: str, reference: Recording, sentences: Sequence[str], language: str) -> list[Samples]:
+    service = SpeechService.load(make_settings(model=model), lambda _: None)
+    try:
+        spoken: list[Samples] = []
+        for number, sentence in enumerate(sentences):
+            request = SpeechRequest(sentence, language, reference=reference, seed=number, is_streaming=False)
+            spoken.append((await collect(service.stream(request)))[0])
+        return spoken
+    finally:
+        service.close()
+
+
+def table(rows: Sequence[Judged]) -> str:
+    """As Markdown."""
+    lines = ["| model | word errors | likeness to the voice | seconds a sentence |", "| --- | --- | --- | --- |"]
+    for row in rows:
+        errors = NOT_INSTALLED if row.word_errors is None else f"{row.word_errors:.1%}"
+        likeness = NOT_INSTALLED if row.likeness is None else f"{row.likeness:.3f}"
+        lines.append(f"| {row.name} | {errors} | {likeness} | {row.seconds:.2f} |")
+    return "\n".join(lines)
+
+
+def before_and_after(
+    base: Path, tuned: Path, real: Sequence[Recording], sentences: Sequence[str], language: str,
+    report: Callable[[str], None],
+) -> str:  # fmt: skip
+    """The table for the base and the fine-tuned model, both given the same recording as their reference."""
+    reference = _joined(real)
+    rows: list[Judged] = []
+    for name, model in (("before", base), ("after", tuned)):
+        report(f"listening to the model {name} fine-tuning")
+        rows.append(judge(name, str(model), reference, sentences, language, real))
+    return table(rows)
+
+
+def _joined(recordings: Sequence[Recording], most_s: float = 15.0) -> Recording:
+    rate_hz = recordings[0].sample_rate_hz
+    samples = np.concatenate([each.samples for each in recordings])[: int(most_s * rate_hz)]
+    return Recording(samples, rate_hz)
