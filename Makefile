@@ -70,5 +70,5 @@ $(INSTALLED): $(BIN)/uv requirements.lock pyproject.toml
 
 $(INSTALLED_DEV): $(INSTALLED) requirements-dev.lock
 	@echo "installing the tools of the checks and tests"
-	@$(call INSTALL,--require-hashes -r requirements-dev.lock)
+	@$(call INSTALL,--require-hashes --no-deps -r requirements-dev.lock)
 	@touch $@

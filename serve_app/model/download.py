@@ -28,6 +28,7 @@ Progress = Callable[[str], None]
 REPOSITORY = "tts-hub/XTTS-v2"
 REVISION = "main"
 FILES = ("config.json", "vocab.json", "speakers_xtts.pth", "model.pth")
+TRAINING_FILES = (*FILES, "dvae.pth", "mel_stats.pth")  # what XTTS learns on by, besides
 MANIFEST = "verified.json"
 BLOCK_BYTES = 1 << 20
 PROGRESS_STEP = 0.05
@@ -45,22 +46,29 @@ class RemoteFile:
 
 
 def fetch_checkpoint(
-    directory: Path, progress: Progress, *, repository: str = REPOSITORY, endpoint: str | None = None
+    directory: Path,
+    progress: Progress,
+    *,
+    files: tuple[str, ...] = FILES,
+    repository: str = REPOSITORY,
+    endpoint: str | None = None,
 ) -> Path:
     """Bring the published checkpoint into `directory` and return it. One process at a time; the others wait for it.
+
+    `files`: FILES, or TRAINING_FILES where it is to be fine-tuned.
 
     An interrupted file stays as `NAME.ETAG.partial` and is continued by the next call. Each file's content is compared
     with the hub's SHA-256 (or git blob id) before it gets its name. `endpoint` None takes HF_ENDPOINT or the public
     hub. Raises CheckpointError where the hub cannot be reached, lacks a file, or a checksum differs.
     """
-    if is_complete(directory):
+    if is_complete(directory, files):
         return directory
     directory.mkdir(parents=True, exist_ok=True)
     with FileLock(directory / ".lock"):
-        if is_complete(directory):
+        if is_complete(directory, files):
             return directory
         try:
-            remote_files = [_look_up(repository, name, endpoint) for name in FILES]
+            remote_files = [_look_up(repository, name, endpoint) for name in files]
             for remote in remote_files:
                 _fetch(remote, directory, progress)
         except (EntryNotFoundError, LocalTokenNotFoundError) as error:
@@ -77,14 +85,14 @@ def fetch_checkpoint(
     return directory
 
 
-def is_complete(directory: Path) -> bool:
+def is_complete(directory: Path, files: tuple[str, ...] = FILES) -> bool:
     """Whether an earlier call finished here and every file still has the size it had."""
     try:
         manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
         sizes = {name: entry["size_bytes"] for name, entry in manifest.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
-    return set(sizes) == set(FILES) and all(
+    return set(sizes) >= set(files) and all(
         (directory / name).is_file() and (directory / name).stat().st_size == size for name, size in sizes.items()
     )
 

@@ -154,7 +154,7 @@ def finetune(
     options = FinetuneOptions(
         voice, language, steps, vocoder_steps, batch, learning_rate, validate_every=validate_every, patience=patience
     )
-    directory = base_directory(base, make_settings().model_cache)
+    directory = base_directory(base, make_settings(), typer.echo)
     run = Finetune(directory, data, output, options, typer.echo)
     learnt = run.train_gpt()
     learnt |= run.train_vocoder(learnt)

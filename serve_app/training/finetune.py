@@ -22,10 +22,12 @@ from serve_app.audio.pcm import Recording as Audio
 from serve_app.errors import RequestError, ServiceError
 from serve_app.model.checkpoint import load_directory
 from serve_app.model.conditioning import VoiceEncoder
+from serve_app.model.download import TRAINING_FILES, fetch_checkpoint
 from serve_app.model.modules import build_speaker_encoder, fill
-from serve_app.model.source import PUBLISHED, directory_of
+from serve_app.model.source import PUBLISHED, check_licence, directory_of
 from serve_app.model.state_dict import MEL_STATS, SPEAKER_ENCODER, VOCODER
 from serve_app.model.tokenizer import Tokenizer
+from serve_app.settings import Settings
 from serve_app.training.batches import Batcher
 from serve_app.training.coders import DVAE_FILE, MEL_STATS_FILE, find_coder
 from serve_app.training.codes import QUANTIZER_FILE, EncodedVoice, QuantizerCoder, encode_voice
@@ -258,15 +260,16 @@ class EarlyStopping:
         return False
 
 
-def base_directory(base: str, model_cache: Path) -> Path:
-    """The directory of `mini`, of a checkpoint, or of the published one where it has been fetched.
+def base_directory(base: str, settings: Settings, report: Report) -> Path:
+    """The directory of `mini`, of a checkpoint, or of the published one, which is fetched.
 
-    Raises CheckpointError; RequestError for a model that is no directory.
+    Raises CheckpointError, LicenceNotAccepted; RequestError for a model that is no directory.
     """
     if base.startswith("synthetic:"):
         raise RequestError("a synthetic model has nothing to learn on from: choose mini or a directory", field="base")
     if base == PUBLISHED:
-        return model_cache.expanduser() / PUBLISHED
+        check_licence(settings.accept_cpml)
+        return fetch_checkpoint(settings.model_cache.expanduser() / PUBLISHED, report, files=TRAINING_FILES)
     return directory_of(base)
 
 
