@@ -34,7 +34,10 @@ def pyproject() -> dict[str, object]:
 def requirements(group: str | None) -> list[Requirement]:
     project, groups = pyproject()["project"], pyproject()["dependency-groups"]
     assert isinstance(project, dict) and isinstance(groups, dict)
-    return [Requirement(line) for line in (project["dependencies"] if group is None else groups[group])]
+    found: list[Requirement] = []
+    for line in project["dependencies"] if group is None else groups[group]:
+        found += requirements(line["include-group"]) if isinstance(line, dict) else [Requirement(line)]
+    return found
 
 
 @cache
