@@ -12,7 +12,7 @@ from serve_app.training.voices import TrainingVoice
 
 logger = logging.getLogger(__name__)
 
-NUM_VALIDATION = 300  # sentences that no voice says in training
+NUM_SPARED = 300  # sentences that no voice says
 SHORT_WORDS, SHORT_SHARE = 5, 0.3  # of the sentences this short, so many are kept
 MAX_S = 14.0
 REPORT_EVERY = 250
@@ -20,12 +20,12 @@ REPORT_EVERY = 250
 Progress = Callable[[str], None]
 
 
-def training_sentences(held_out: Sequence[str]) -> tuple[list[str], list[str]]:
-    """(training, validation) sentences, neither of which has a held-out one."""
-    everything = corpus.without(corpus.sentences(), held_out)
+def training_sentences(candidates: Sequence[str], held_out: Sequence[str]) -> list[str]:
+    """The candidates without those held out, and without most of the very short ones."""
+    everything = corpus.without(candidates, held_out)
     draw = random.Random(3)
     kept = [each for each in everything if len(each.split()) > SHORT_WORDS or draw.random() < SHORT_SHARE]
-    return kept[NUM_VALIDATION:], kept[:NUM_VALIDATION]
+    return kept[NUM_SPARED:]
 
 
 def assign(sentences: Sequence[str], voices: Sequence[TrainingVoice]) -> dict[str, list[str]]:

@@ -22,6 +22,7 @@ from serve_app.model.pronunciation import PRONUNCIATIONS_FILE, Pronouncer, Pronu
 from serve_app.training import lexicon
 from serve_app.training.batches import Batcher
 from serve_app.training.codes import (
+    NUM_CODES,
     PATCHES_TO_LEARN_BY,
     QUANTIZER_FILE,
     EncodedVoice,
@@ -86,7 +87,7 @@ class Run:
     def data(self, only: str | None = None) -> None:
         """Sentences said by the teachers. `only`: voices whose teacher has this name, so that two runs can share."""
         pronounce = Pronouncer(self.pronunciations())
-        sentences, _ = training_sentences(held_out_sentences())
+        sentences = training_sentences(self.recipe.sentences(), held_out_sentences())
         for voice in self.recipe.voices:
             if only is None or voice.teacher == only:
                 mine = assign(sentences, self.recipe.voices)[voice.name]
@@ -108,10 +109,8 @@ class Run:
         path = self.folder / QUANTIZER_FILE
         if not path.is_file():
             sample = sample_patches(folders, PATCHES_TO_LEARN_BY)
-            quantizer, kept = learn_quantizer(
-                sample, num_components=self.recipe.gpt_sizes.width, num_codes=self.recipe.num_codes
-            )
-            self._report(f"{self.recipe.num_codes} codes keep {kept:.1%} of the variance of {len(sample)} patches")
+            quantizer, kept = learn_quantizer(sample, num_components=self.recipe.gpt_sizes.width)
+            self._report(f"{NUM_CODES} codes keep {kept:.1%} of the variance of {len(sample)} patches")
             quantizer.save(path)
         for folder in folders:
             encode_voice(folder, QuantizerCoder(Quantizer.load(path)), self._report)
