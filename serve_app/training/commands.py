@@ -162,6 +162,6 @@ def finetune(
     unseen = run.batcher.validation_recordings
     real = [Recording(run.voice.folder.samples(each), SAMPLE_RATE_HZ) for each in unseen]
     texts = [each.text for each in unseen[:MAX_COMPARED]]
-    comparison = before_and_after(run.base, output, real, texts, language, typer.echo)
+    comparison = before_and_after(run.base, output, run.reference(), real, texts, language, typer.echo)
     (output / "comparison.md").write_text(comparison + "\n", encoding="utf-8")
     typer.echo(comparison)

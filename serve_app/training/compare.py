@@ -78,19 +78,17 @@ def table(rows: Sequence[Judged]) -> str:
 
 
 def before_and_after(
-    base: Path, tuned: Path, real: Sequence[Recording], sentences: Sequence[str], language: str,
+    base: Path,
+    tuned: Path,
+    reference: Recording,
+    real: Sequence[Recording],
+    sentences: Sequence[str],
+    language: str,
     report: Callable[[str], None],
-) -> str:  # fmt: skip
-    """The table for the base and the fine-tuned model, both given the same recording as their reference."""
-    reference = _joined(real)
+) -> str:
+    """The table for the base and the fine-tuned model, both given the same reference."""
     rows: list[Judged] = []
     for name, model in (("before", base), ("after", tuned)):
         report(f"listening to the model {name} fine-tuning")
         rows.append(judge(name, str(model), reference, sentences, language, real))
     return table(rows)
-
-
-def _joined(recordings: Sequence[Recording], most_s: float = 15.0) -> Recording:
-    rate_hz = recordings[0].sample_rate_hz
-    samples = np.concatenate([each.samples for each in recordings])[: int(most_s * rate_hz)]
-    return Recording(samples, rate_hz)

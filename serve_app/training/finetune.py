@@ -200,6 +200,11 @@ class Finetune:
         plot_history(trainer.state.history, self.output / "vocoder.png")
         return {VOCODER + name: tensor.detach() for name, tensor in module.generator.state_dict().items()}
 
+    def reference(self) -> Audio:
+        """Some seconds of the voice, from its recordings one after another."""
+        samples = draw_reference(self.voice, int(REFERENCE_S * SAMPLE_RATE_HZ), np.random.default_rng(43))
+        return Audio(samples.numpy(), SAMPLE_RATE_HZ)
+
     # -- the result ----------------------------------------------------------------------------------------------------
 
     def export(self, learnt: dict[str, Tensor]) -> None:
@@ -217,8 +222,7 @@ class Finetune:
             self.output / "model.safetensors",
         )
         tuned = replace(self.checkpoint, tensors=tensors)
-        reference = draw_reference(self.voice, int(REFERENCE_S * SAMPLE_RATE_HZ), np.random.default_rng(43))
-        voices = {self.options.voice: VoiceEncoder(tuned).encode(reference.numpy())} | self.checkpoint.speakers
+        voices = {self.options.voice: VoiceEncoder(tuned).encode(self.reference().samples)} | self.checkpoint.speakers
         about = {
             name: {"description": info.description, "licence": info.licence}
             for name, info in self.checkpoint.voice_infos.items()
