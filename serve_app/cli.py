@@ -155,6 +155,21 @@ def bench_kernels(model: Annotated[str, typer.Option(help="whose sizes to measur
         typer.echo(line)
 
 
+@app.command()
+def bench_hearing(
+    model: Model = None,
+    voices: Annotated[str, typer.Option(help="names of voices, with commas")] = "default",
+    sentences: Annotated[int, typer.Option(min=1, max=100, help="so many of the hundred held-out ones")] = 100,
+    json_file: Annotated[Path | None, typer.Option("--json", help="write what was understood here")] = None,
+) -> None:
+    """Measure how well the service is understood: held-out sentences over HTTP, heard by Whisper."""
+    from serve_app.bench.hearing import run_hearing_bench
+    from serve_app.training.stages import held_out_sentences
+
+    names = [name.strip() for name in voices.split(",")]
+    run_hearing_bench(make_settings(model=model), names, held_out_sentences()[:sentences], json_file, typer.echo)
+
+
 def _choices(text: str, known: tuple[str, ...]) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(each.strip() for each in text.split(",")))
     unknown = [name for name in names if name not in known]

@@ -3,29 +3,23 @@
 import asyncio
 import logging
 import multiprocessing
-import os
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import IO, Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import httpx2
 
 from serve_app.bench.process_tree import ProcessTree
-from serve_app.errors import ServiceError, StartupError
-from serve_app.local import bound_socket, load_speech_service
+from serve_app.bench.serve_process import STOP_TIMEOUT_S, ServeProcess
+from serve_app.errors import ServiceError
+from serve_app.local import load_speech_service
 from serve_app.settings import Settings
 from serve_app.speech.request import SpeechRequest
 
-READY_TIMEOUT_S = 600.0
-STOP_TIMEOUT_S = 60.0
-POLL_S = 0.25
 PROBE_PAUSE_S = 0.2  # for the engine to drop what the probe before left
 WAV_HEADER_BYTES = 44
 SPEECH_ROUTE, WHOLE_ROUTE = "/v1/audio/speech", "/synthesize_base64"
@@ -81,7 +75,6 @@ class ServiceSide(Protocol):
     def close(self) -> None: ...
 
 
-Result = TypeVar("Result")
 Speak = Callable[[SpeechJob, bool], AsyncGenerator[int]]
 
 
@@ -177,48 +170,18 @@ class OverHttp:
     """`serve` as a process of its own, called from this one. Raises `StartupError` if it never gets ready."""
 
     def __init__(self, settings: Settings, *, is_ray: bool) -> None:
-        with bound_socket(settings.model_copy(update={"host": "127.0.0.1", "port": 0})) as probe:
-            port = probe.getsockname()[1]
-        self._settings = settings.model_copy(update={"host": "127.0.0.1", "port": port})
-        self._log: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 (closed in `close`)
-        command = [sys.executable, "-m", "serve_app", "serve", *([] if is_ray else ["--local"])]
-        self._process = subprocess.Popen(command, env=environment(self._settings), stdout=self._log, stderr=self._log)
+        self._process = ServeProcess(settings, is_ray=is_ray)
         self.tree = ProcessTree(self._process.pid, is_ray)
         self._runner = asyncio.Runner()
-        self._client = httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=None, trust_env=False)
-        try:
-            self._run(self._wait_until_ready())
-        except BaseException:
-            self.close()
-            raise
+        self._client = httpx2.AsyncClient(base_url=self._process.url, timeout=None, trust_env=False)
 
     def run(self, load: Load) -> Outcome:
-        return self._run(drive(self._speak, load))
+        return self._runner.run(drive(self._speak, load))
 
     def close(self) -> None:
-        self._run(self._client.aclose())
+        self._runner.run(self._client.aclose())
         self._runner.close()
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._log.close()
-
-    def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        return self._runner.run(work)
-
-    async def _wait_until_ready(self) -> None:
-        deadline_s = time.monotonic() + READY_TIMEOUT_S
-        while time.monotonic() < deadline_s and self._process.poll() is None:
-            with suppress(httpx2.TransportError):
-                if (await self._client.get("/health/ready")).status_code == 200:
-                    return
-            await asyncio.sleep(POLL_S)
-        self._log.seek(0)
-        said = "\n".join(self._log.read().splitlines()[-20:])
-        raise StartupError(f"`serve` was not ready in {READY_TIMEOUT_S:.0f} s, or ended. Its last words:\n{said}")
+        self._process.close()
 
     async def _speak(self, job: SpeechJob, is_streaming: bool) -> AsyncGenerator[int]:
         if is_streaming:
@@ -243,12 +206,6 @@ class OverHttp:
                 num_bytes = len(block) + half_sample
                 half_sample = num_bytes % 2
                 yield num_bytes // 2
-
-
-def environment(settings: Settings) -> dict[str, str]:
-    """This process's environment, with exactly these settings."""
-    values = settings.model_dump(mode="json")
-    return {**os.environ, **{f"XTTS_{name.upper()}": str(each) for name, each in values.items() if each is not None}}
 
 
 def _check(status: int, said: str) -> None:

@@ -1,0 +1,108 @@
+"""How well the service is understood: sentences over HTTP, Whisper's view of them against what was asked."""
+
+import io
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import httpx2
+import numpy as np
+import soundfile
+
+from serve_app.audio.pcm import Samples
+from serve_app.bench.run import machine
+from serve_app.bench.serve_process import ServeProcess
+from serve_app.errors import ServiceError
+from serve_app.settings import Settings
+from serve_app.training.hearing import Ears, Heard, word_error_rate
+
+SAMPLE_RATE_HZ = 24_000
+TAIL_WORDS = 3  # more words understood than asked, by so many, are a tail or a loop
+LONG_SILENCE_S = 1.0
+SILENCE = 0.01  # of the loudest 20 ms, what counts as silent
+FRAME = SAMPLE_RATE_HZ // 50
+
+Echo = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """One sentence as it came."""
+
+    voice: str
+    asked: str
+    understood: str
+    seconds: float
+    silence_s: float  # the longest
+
+    @property
+    def heard(self) -> Heard:
+        return Heard(self.asked, self.understood)
+
+    @property
+    def has_gone_wrong(self) -> bool:
+        """A hallucinated tail, a loop, or a long silence."""
+        extra = len(self.understood.split()) - len(self.asked.split())
+        return extra >= TAIL_WORDS or self.silence_s > LONG_SILENCE_S
+
+
+def run_hearing_bench(
+    settings: Settings, voices: Sequence[str], sentences: Sequence[str], json_file: Path | None, echo: Echo
+) -> None:
+    """Speaks every sentence in every voice at the service's default settings and prints a table.
+
+    Raises ImportError where the packages of the group `ears` are not installed.
+    """
+    ears = Ears()
+    process = ServeProcess(settings, is_ray=False)
+    spoken: list[Spoken] = []
+    try:
+        with httpx2.Client(base_url=process.url, timeout=300.0, trust_env=False) as client:
+            for voice in voices:
+                mine = [_speak(client, ears, voice, each, seed) for seed, each in enumerate(sentences)]
+                spoken += mine
+                echo(f"{voice}: {word_error_rate([each.heard for each in mine]):.1%} of words wrong")
+    finally:
+        process.close()
+    for line in table(settings.model, spoken):
+        echo(line)
+    if json_file is not None:
+        report = {"machine": machine(), "model": settings.model, "spoken": [asdict(each) for each in spoken]}
+        json_file.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+
+
+def _speak(client: httpx2.Client, ears: Ears, voice: str, sentence: str, seed: int) -> Spoken:
+    body = {"input": sentence, "voice": voice, "language": "en", "seed": seed}
+    answer = client.post("/v1/audio/speech", json=body)
+    if answer.status_code != 200:
+        raise ServiceError(f"a request of the bench was answered with {answer.status_code}: {answer.text}")
+    samples, rate_hz = soundfile.read(io.BytesIO(answer.content), dtype="float32")
+    understood = ears.transcribe(samples, rate_hz)
+    return Spoken(voice, sentence, understood, len(samples) / rate_hz, longest_silence_s(samples))
+
+
+def longest_silence_s(samples: Samples) -> float:
+    """Seconds of the longest stretch of silence inside the speech; what is before and after it does not count."""
+    num_frames = len(samples) // FRAME
+    levels = np.sqrt(np.mean(samples[: num_frames * FRAME].reshape(num_frames, FRAME) ** 2, axis=1))
+    loud = np.flatnonzero(levels > SILENCE * levels.max()) if num_frames else np.zeros(0)
+    return float(np.diff(loud).max() - 1) * FRAME / SAMPLE_RATE_HZ if len(loud) > 1 else 0.0
+
+
+def table(model: str, spoken: Sequence[Spoken]) -> list[str]:
+    """As Markdown: a row a voice."""
+    lines = [
+        f"{model}: {len({each.asked for each in spoken})} sentences, Whisper-base, default settings over HTTP",
+        "",
+        "| voice | words wrong | sentences without an error | tails, loops, long silences | seconds a sentence |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for voice in dict.fromkeys(each.voice for each in spoken):
+        mine = [each for each in spoken if each.voice == voice]
+        right = sum(each.heard.num_errors == 0 for each in mine)
+        wrong = sum(each.has_gone_wrong for each in mine)
+        seconds = sum(each.seconds for each in mine) / len(mine)
+        rate = word_error_rate([each.heard for each in mine])
+        lines.append(f"| {voice} | {rate:.1%} | {right} of {len(mine)} | {wrong} | {seconds:.2f} |")
+    return lines
