@@ -53,6 +53,7 @@ MEL_STATS_VALUE = 5.0  # what log-mel frames of references are divided by
 DECAY_SHARE = 0.15  # of a stage's steps, the last, over which its learning rate falls to nothing
 REFERENCE_S = 12.0  # of a shipped voice's own recordings, which its latents are made of
 
+REFRESH_STEPS = 100  # of the vocoder, after which it looks for a newer GPT
 LEAST_RATE = 0.02  # of the learning rate, what is left at the end
 
 Report = Callable[[str], None]
@@ -139,9 +140,11 @@ class Run:
         plot_history(trainer.state.history, self.folder / "patch-vocoder.png")
 
     def vocoder(self, steps: int, minutes: float | None = None) -> None:
-        """The vocoder on the GPT's latents, from what it learnt on patches."""
+        """The vocoder on the GPT's latents, from what it learnt on patches. Where the GPT is still learning, its newest
+        state is taken now and then."""
         student = self._student()
-        student.load_state_dict(_load(self.folder / GPT_FILE)["student"])
+        newest = _Newest(self.folder / GPT_FILE, student)
+        newest.load()
         near = neighbours(self._quantizer().centroids, self.recipe.gpt.nearest)
         source = LatentWindows(
             student,
@@ -159,7 +162,14 @@ class Run:
             module.load_state_dict(learnt["module"])
             trainer.discriminators.load_state_dict(learnt["discriminators"])
             read_latents_instead(module.generator.conv_pre, student.patch_head)
-        trainer.run(source, stopper(steps, minutes), self._report)
+        stop = stopper(steps, minutes)
+
+        def stop_or_refresh(step: int) -> tuple[bool, float]:
+            if step % REFRESH_STEPS == 0:
+                newest.load()
+            return stop(step)
+
+        trainer.run(source, stop_or_refresh, self._report)
         plot_history(trainer.state.history, self.folder / "vocoder.png")
 
     # -- the result ----------------------------------------------------------------------------------------------------
@@ -238,6 +248,20 @@ class Run:
             return vectors
 
         return SpeakerVectors(self._voices(), embed)
+
+
+class _Newest:
+    """Keeps a student up to date with a file that its trainer writes."""
+
+    def __init__(self, path: Path, student: Student) -> None:
+        self._path, self._student = path, student
+        self._loaded_ns = 0
+
+    def load(self) -> None:
+        changed_ns = self._path.stat().st_mtime_ns if self._path.is_file() else 1
+        if changed_ns > self._loaded_ns:
+            self._student.load_state_dict(_load(self._path)["student"])
+            self._loaded_ns = changed_ns
 
 
 def held_out_sentences() -> list[str]:
