@@ -110,6 +110,16 @@ def export(
     _run(folder, recipe, 2).export(output)
 
 
+@app.command()
+def references(
+    output: Annotated[Path, typer.Option("--output", "-o", help="directory of the OGG files")],
+    folder: Folder = DEFAULT_FOLDER,
+    recipe: RecipeName = "mini",
+) -> None:
+    """Write two recordings of each shipped voice, for tests of cloning."""
+    _run(folder, recipe, 1).references(output)
+
+
 @app.command("all")
 def everything(folder: Folder = DEFAULT_FOLDER, recipe: RecipeName = "mini", threads: Threads = 2) -> None:
     """All stages, one after another; those that are done take no time."""

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soundfile
 import torch
 from torch import Tensor, nn
 
 from serve_app.errors import RequestError
 from serve_app.model.pronunciation import PRONUNCIATIONS_FILE, Pronouncer, Pronunciations
 from serve_app.training import lexicon
-from serve_app.training.batches import Batcher
+from serve_app.training.batches import VALIDATION_SHARE, Batcher
 from serve_app.training.codes import (
     NUM_CODES,
     PATCHES_TO_LEARN_BY,
@@ -190,6 +191,19 @@ class Run:
         size = sum(path.stat().st_size for path in directory.iterdir())
         self._report(f"{directory}: {size / 1e6:.1f} MB")
         return directory
+
+    def references(self, directory: Path) -> None:
+        """Two recordings of each shipped voice, of sentences that no stage learns from, as OGG files: what cloning is
+        tested with."""
+        directory.mkdir(parents=True, exist_ok=True)
+        by_name = {voice.folder.name: voice for voice in self._voices()}
+        for name in (voice.name for voice in self.recipe.voices if voice.description):
+            voice = by_name[name]
+            unseen = list(reversed(voice.recordings))[: int(len(voice.recordings) * VALIDATION_SHARE)]
+            for number in (1, 2):
+                pieces = [voice.folder.samples(recording) for recording in unseen[number - 1 :: 2]]
+                samples = np.concatenate(pieces)[: int(REFERENCE_S * SAMPLE_RATE_HZ)]
+                soundfile.write(directory / f"{name}-{number}.ogg", samples, SAMPLE_RATE_HZ)
 
     def _write_voices(self, directory: Path) -> None:
         from serve_app.model.checkpoint import load_directory
