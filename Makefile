@@ -20,7 +20,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --for
 	--no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test check bench lock clean
+.PHONY: help install serve test check bench hearing train lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,12 @@ check: $(INSTALLED_DEV) ## run the linter, the format check and the type checker
 
 bench: $(INSTALLED) ## compare the engine with coqui-tts's own inference
 	@$(BIN)/python -m serve_app bench $(ARGS)
+
+hearing: $(INSTALLED_DEV) ## measure how well the service is understood: 100 sentences, heard by Whisper
+	@$(BIN)/python -m serve_app bench-hearing $(ARGS)
+
+train: $(INSTALLED_DEV) ## run a stage of training mini (ARGS="gpt --minutes 60"; docs/training.md)
+	@$(BIN)/python -m serve_app train $(ARGS)
 
 lock: $(BIN)/uv ## resolve pyproject.toml again and rewrite the locks (pinned versions stay where they still fit)
 	$(COMPILE) pyproject.toml -o requirements.lock

@@ -36,7 +36,7 @@ def service_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = {**os.environ, "XTTS_VOICE_DIR": str(tmp_path_factory.mktemp("voices")), "XTTS_PORT": str(port)}
-    command = [sys.executable, "-m", "serve_app", "serve", "--local", "--model", "synthetic:tiny"]
+    command = [sys.executable, "-m", "serve_app", "serve", "--local"]
     process = subprocess.Popen(command, cwd=ROOT, env=environment)
     url = f"http://127.0.0.1:{port}"
     try:

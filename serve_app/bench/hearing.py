@@ -35,6 +35,7 @@ class Spoken:
     understood: str
     seconds: float
     silence_s: float  # the longest
+    is_cut: bool = False  # the service gave up on it, and nothing was kept
 
     @property
     def heard(self) -> Heard:
@@ -42,9 +43,9 @@ class Spoken:
 
     @property
     def has_gone_wrong(self) -> bool:
-        """A hallucinated tail, a loop, or a long silence."""
+        """A hallucinated tail, a loop, a long silence, or no end at all."""
         extra = len(self.understood.split()) - len(self.asked.split())
-        return extra >= TAIL_WORDS or self.silence_s > LONG_SILENCE_S
+        return self.is_cut or extra >= TAIL_WORDS or self.silence_s > LONG_SILENCE_S
 
 
 def run_hearing_bench(
@@ -74,7 +75,10 @@ def run_hearing_bench(
 
 def _speak(client: httpx2.Client, ears: Ears, voice: str, sentence: str, seed: int) -> Spoken:
     body = {"input": sentence, "voice": voice, "language": "en", "seed": seed}
-    answer = client.post("/v1/audio/speech", json=body)
+    try:
+        answer = client.post("/v1/audio/speech", json=body)
+    except httpx2.RemoteProtocolError:  # a stream that was cut: the model came to its last position without an end
+        return Spoken(voice, sentence, "", 0.0, 0.0, is_cut=True)
     if answer.status_code != 200:
         raise ServiceError(f"a request of the bench was answered with {answer.status_code}: {answer.text}")
     samples, rate_hz = soundfile.read(io.BytesIO(answer.content), dtype="float32")

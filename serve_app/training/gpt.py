@@ -27,6 +27,7 @@ class GptTraining:
     that the model goes on after a code of its own that no recording would have had there."""
 
     learning_rate: float = 1.2e-3
+    conditioning_rate: float = 0.15  # of it, for the conditioning encoder and perceiver: they have no norms inside
     warmup_steps: int = 400
     final_steps: int = 1_500  # at the end of the run the learning rate falls to a twentieth
     weight_decay: float = 0.05
@@ -60,6 +61,7 @@ class Losses:
     text: Tensor
     patch: Tensor
     attention: Tensor
+    voices: Tensor  # no loss: how far the latents of one voice's references are from another's, of a spread of 1
 
     def total(self, how: GptTraining) -> Tensor:
         return (
@@ -70,7 +72,7 @@ class Losses:
         )
 
 
-def losses(student: Student, out: Forward, batch: Batch) -> Losses:
+def losses(student: Student, cond_latents: Tensor, out: Forward, batch: Batch) -> Losses:
     logits = student.gpt.mel_head(out.audio_latents)
     code = functional.cross_entropy(logits.float().transpose(1, 2), batch.targets, ignore_index=IGNORED)
     text_logits = student.gpt.text_head(out.text_latents[:, :-1])
@@ -86,7 +88,8 @@ def losses(student: Student, out: Forward, batch: Batch) -> Losses:
     for shares in out.attention:
         heard = (shares.float() * batch.heard).sum(-1)[is_timed]
         attention = attention - heard.clamp_min(1e-5).log().mean() / len(out.attention)
-    return Losses(code, text, patch, attention)
+    voices = (cond_latents.float() - cond_latents.float().mean(dim=0)).detach().std()
+    return Losses(code, text, patch, attention, voices)
 
 
 def neighbours(centroids: Tensor, count: int) -> Tensor:
@@ -106,6 +109,21 @@ def corrupt(codes: Tensor, near: Tensor, share: float, generator: torch.Generato
     return torch.where(is_changed, changed, codes)
 
 
+def _groups(student: Student, how: GptTraining) -> list[dict[str, Any]]:
+    """Matrices decay, the rest does not; conditioning learns slower."""
+    groups: list[dict[str, Any]] = []
+    for is_conditioning in (False, True):
+        mine = [
+            parameter for name, parameter in student.named_parameters() if ("conditioning" in name) is is_conditioning
+        ]
+        rate = how.conditioning_rate if is_conditioning else 1.0
+        for is_matrix in (True, False):
+            parameters = [parameter for parameter in mine if (parameter.dim() > 1) is is_matrix]
+            decay = how.weight_decay if is_matrix else 0.0
+            groups.append({"params": parameters, "weight_decay": decay, "rate": rate})
+    return groups
+
+
 @dataclass
 class TrainingState:
     """What a run goes on from."""
@@ -121,10 +139,7 @@ class GptTrainer:
     ) -> None:
         self.student, self._batcher, self._how, self._file = student, batcher, how, checkpoint_file
         self._near = neighbours(centroids, how.nearest) if centroids is not None else None
-        decayed = [parameter for parameter in student.parameters() if parameter.dim() > 1]
-        others = [parameter for parameter in student.parameters() if parameter.dim() <= 1]
-        groups = [{"params": decayed, "weight_decay": how.weight_decay}, {"params": others, "weight_decay": 0.0}]
-        self._optimizer = torch.optim.AdamW(groups, lr=how.learning_rate, betas=(0.9, 0.98), fused=True)
+        self._optimizer = torch.optim.AdamW(_groups(student, how), lr=how.learning_rate, betas=(0.9, 0.98), fused=True)
         self.state = TrainingState()
         if checkpoint_file.is_file():
             self._resume()
@@ -154,7 +169,8 @@ class GptTrainer:
                 break
             draw = np.random.default_rng([17, state.step])
             for group in self._optimizer.param_groups:
-                group["lr"] = how.learning_rate * min(1.0, (state.step + 1) / how.warmup_steps) * share
+                warm = min(1.0, (state.step + 1) / how.warmup_steps)
+                group["lr"] = how.learning_rate * group["rate"] * warm * share
             values = self._step(draw)
             state.step += 1
             for key, value in values.items():
@@ -197,7 +213,7 @@ class GptTrainer:
         with torch.autocast("cpu", torch.bfloat16, enabled=torch.cpu._is_avx512_bf16_supported()):
             cond_latents = gpt.condition(batch.mels)[batch.voice_of]
             out = gpt(cond_latents, batch.text, batch.text_lengths, codes, self._how.taught_layers)
-            return losses(self.student, out, batch)
+            return losses(self.student, cond_latents, out, batch)
 
     @torch.no_grad()
     def validate(self, size: int = 96) -> dict[str, float]:
