@@ -12,12 +12,17 @@ from serve_app.audio.pcm import Samples
 from serve_app.errors import EngineFailed, Overloaded, ServiceError, SynthesisFailed, VoiceNotFound
 from serve_app.settings import Settings
 from serve_app.speech.request import DEFAULT_VOICE, AudioChunk, ServiceStatus, SpeechRequest, SpeechSummary
+from serve_app.voices.info import VoiceInfo
 
 SAMPLE_RATE_HZ = 24_000
 SAMPLES_PER_CHAR = 1_200
 CHUNK_SAMPLES = 2_400
 LANGUAGES = ("en", "ko", "ja", "zh-cn", "fr", "de", "es", "it", "pt", "pl", "ru", "nl", "cs", "tr", "ar", "hu", "hi")
-VOICES = (DEFAULT_VOICE, "anna", "gone")  # "gone": known to the ingress, no longer to the replica
+VOICES = (
+    VoiceInfo(DEFAULT_VOICE),
+    VoiceInfo("anna", "female", "CC0"),
+    VoiceInfo("gone"),  # known to the ingress, no longer to the replica
+)
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, lines: list[str]) -> Gener
 def test_service_is_warm_and_tells_how_it_came_to_be(service: SpeechService, lines: list[str]) -> None:
     status = run(service.status())
     assert status.is_ready
-    assert (status.model, status.device, status.voices) == ("synthetic:tiny", "cpu", ("default",))
+    assert (status.model, status.device, status.voice_names) == ("synthetic:tiny", "cpu", ("default",))
     assert service.engine.stats.num_codes > 100
     assert service.engine.num_alive == 0
     assert len(lines) >= 3

@@ -336,7 +336,7 @@ def test_status_and_health_follow_the_engine(checkpoint: Checkpoint, tmp_path: P
         status = run(service.status())
         assert status.is_ready
         assert status.model == "synthetic:tiny"
-        assert status.voices == ("default", "other")
+        assert status.voice_names == ("default", "other")
         assert "ko" in status.languages
         assert status.notices == (NOTICE,)
         service.check_health()
