@@ -1,7 +1,7 @@
 """Batches for the GPT: sentences of several voices, of similar length, each voice with a reference of its own."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +48,10 @@ class Batch:
     components: Tensor  # [batch, audio rows, components]
     heard: Tensor
     items: list[Item]
+
+    def to(self, device: torch.device) -> "Batch":
+        moved = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **moved)
 
     @property
     def is_audio(self) -> Tensor:

@@ -19,6 +19,7 @@ app = typer.Typer(no_args_is_help=True, help="Train a small model: stages that c
 Folder = Annotated[Path, typer.Option(help="the run's folder: all that the stages write")]
 RecipeName = Annotated[str, typer.Option("--recipe", help="mini, or smoke: minutes of work that speak badly")]
 Threads = Annotated[int, typer.Option(min=1, help="CPU threads")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
 Steps = Annotated[int | None, typer.Option(min=1, help="steps in all; left out: the recipe's")]
 Minutes = Annotated[float | None, typer.Option(min=0.1, help="stop after so long, with the learning rate brought down")]
 
@@ -26,14 +27,15 @@ DEFAULT_FOLDER = Path("training-run")
 MAX_COMPARED = 10  # sentences that are spoken before and after fine-tuning
 
 
-def _run(folder: Path, recipe: str, threads: int) -> "Run":
+def _run(folder: Path, recipe: str, threads: int, device: str = "cpu") -> "Run":
     import torch
 
+    from serve_app.training.device import training_device
     from serve_app.training.recipe import find_recipe
     from serve_app.training.stages import Run
 
     torch.set_num_threads(threads)
-    return Run(folder, find_recipe(recipe), report=typer.echo)
+    return Run(folder, find_recipe(recipe), report=typer.echo, device=training_device(device))
 
 
 @app.command()
@@ -57,20 +59,25 @@ def gpt(
     folder: Folder = DEFAULT_FOLDER,
     recipe: RecipeName = "mini",
     threads: Threads = 2,
+    device: Device = "auto",
     steps: Steps = None,
     minutes: Minutes = None,
 ) -> None:
     """Train the GPT."""
-    run = _run(folder, recipe, threads)
+    run = _run(folder, recipe, threads, device)
     run.gpt(steps or run.recipe.gpt_steps, minutes)
 
 
 @app.command()
 def speaker(
-    folder: Folder = DEFAULT_FOLDER, recipe: RecipeName = "mini", threads: Threads = 2, steps: Steps = None
+    folder: Folder = DEFAULT_FOLDER,
+    recipe: RecipeName = "mini",
+    threads: Threads = 2,
+    device: Device = "auto",
+    steps: Steps = None,
 ) -> None:
     """Train the speaker encoder."""
-    run = _run(folder, recipe, threads)
+    run = _run(folder, recipe, threads, device)
     run.speaker(steps or run.recipe.speaker_steps)
 
 
@@ -79,11 +86,12 @@ def patch_vocoder(
     folder: Folder = DEFAULT_FOLDER,
     recipe: RecipeName = "mini",
     threads: Threads = 2,
+    device: Device = "auto",
     steps: Steps = None,
     minutes: Minutes = None,
 ) -> None:
     """Train the vocoder on the recordings' patches, for which no GPT is needed."""
-    run = _run(folder, recipe, threads)
+    run = _run(folder, recipe, threads, device)
     run.patch_vocoder(steps or run.recipe.patch_vocoder_steps, minutes)
 
 
@@ -92,11 +100,12 @@ def vocoder(
     folder: Folder = DEFAULT_FOLDER,
     recipe: RecipeName = "mini",
     threads: Threads = 2,
+    device: Device = "auto",
     steps: Steps = None,
     minutes: Minutes = None,
 ) -> None:
     """Train the vocoder on the GPT's latents."""
-    run = _run(folder, recipe, threads)
+    run = _run(folder, recipe, threads, device)
     run.vocoder(steps or run.recipe.vocoder_steps, minutes)
 
 
@@ -121,9 +130,11 @@ def references(
 
 
 @app.command("all")
-def everything(folder: Folder = DEFAULT_FOLDER, recipe: RecipeName = "mini", threads: Threads = 2) -> None:
+def everything(
+    folder: Folder = DEFAULT_FOLDER, recipe: RecipeName = "mini", threads: Threads = 2, device: Device = "auto"
+) -> None:
     """All stages, one after another; those that are done take no time."""
-    run = _run(folder, recipe, threads)
+    run = _run(folder, recipe, threads, device)
     stages: tuple[tuple[str, Callable[[], object]], ...] = (
         ("data", run.data),
         ("codes", run.codes),
@@ -151,12 +162,14 @@ def finetune(
     patience: Annotated[int, typer.Option(min=1, help="validations without improvement before it stops")] = 5,
     validate_every: Annotated[int, typer.Option(min=1, help="steps between validations")] = 50,
     threads: Threads = 2,
+    device: Device = "auto",
 ) -> None:
     """Fine-tune a model on recordings with transcripts; the result is a directory for XTTS_MODEL."""
     import torch
 
     from serve_app.audio.pcm import Recording
     from serve_app.training.compare import before_and_after
+    from serve_app.training.device import training_device
     from serve_app.training.finetune import Finetune, FinetuneOptions, base_directory
     from serve_app.training.spectrogram import SAMPLE_RATE_HZ
 
@@ -165,7 +178,7 @@ def finetune(
         voice, language, steps, vocoder_steps, batch, learning_rate, validate_every=validate_every, patience=patience
     )
     directory = base_directory(base, make_settings(), typer.echo)
-    run = Finetune(directory, data, output, options, typer.echo)
+    run = Finetune(directory, data, output, options, typer.echo, training_device(device))
     learnt = run.train_gpt()
     learnt |= run.train_vocoder(learnt)
     run.export(learnt)

@@ -35,7 +35,7 @@ def gather(
              if name not in expected or name not in tensors or expected[name] != tensors[name].shape}  # fmt: skip
     assert not wrong, sorted(wrong)[:5]
     return {
-        name: (tensor.detach().half() if tensor.is_floating_point() else tensor.detach()).contiguous().clone()
+        name: (tensor.half() if tensor.is_floating_point() else tensor).detach().cpu().contiguous().clone()
         for name, tensor in tensors.items()
     }
 

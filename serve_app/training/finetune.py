@@ -32,6 +32,7 @@ from serve_app.training.batches import Batcher
 from serve_app.training.coders import DVAE_FILE, MEL_STATS_FILE, find_coder
 from serve_app.training.codes import QUANTIZER_FILE, EncodedVoice, QuantizerCoder, encode_voice
 from serve_app.training.datasets import Transcribed, read_dataset
+from serve_app.training.device import CPU
 from serve_app.training.export import write_voices
 from serve_app.training.gpt import GptTrainer, GptTraining, Student, neighbours
 from serve_app.training.plots import plot_history
@@ -72,9 +73,17 @@ class FinetuneOptions:
 
 
 class Finetune:
-    def __init__(self, base: Path, data: Path, output: Path, options: FinetuneOptions, report: Report) -> None:
+    def __init__(
+        self,
+        base: Path,
+        data: Path,
+        output: Path,
+        options: FinetuneOptions,
+        report: Report,
+        device: torch.device = CPU,
+    ) -> None:
         """Raises a ServiceError for what is wrong with the base or the data."""
-        self.options, self._report, self.output = options, report, output
+        self.options, self._report, self.output, self._device = options, report, output, device
         self.base = base
         self._work = output / WORK
         self.checkpoint = load_directory(self.base, cache_dir=self._work / "cache", progress=report)
@@ -141,7 +150,7 @@ class Finetune:
         """The parameters of the best validation, under a checkpoint's names."""
         config, options = self.checkpoint.config.gpt, self.options
         num_components = self.voice.components.shape[1]
-        student = Student(config, num_components)
+        student = Student(config, num_components).to(self._device)
         student.gpt.load_state_dict(_part(self.checkpoint.tensors, "gpt."))
         is_small = config.width <= 512
         how = GptTraining(
@@ -165,7 +174,7 @@ class Finetune:
         stopper.look()
         plot_history(trainer.state.history, self.output / "gpt.png")
         self._report(f"best validation loss {stopper.best:.3f} at step {stopper.best_step}")
-        best: dict[str, Tensor] = torch.load(best_file, weights_only=True)
+        best: dict[str, Tensor] = torch.load(best_file, map_location="cpu", weights_only=True)
         return {f"gpt.{name}": tensor for name, tensor in best.items()}
 
     def train_vocoder(self, gpt: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -174,9 +183,9 @@ class Finetune:
         if quantizer is None or self.options.vocoder_steps == 0:
             return {}
         config = self.checkpoint.config
-        student = Student(config.gpt, self.voice.components.shape[1])
+        student = Student(config.gpt, self.voice.components.shape[1]).to(self._device)
         student.gpt.load_state_dict(_part(gpt, "gpt."))
-        module = VocoderModule(config.vocoder)
+        module = VocoderModule(config.vocoder).to(self._device)
         module.generator.load_state_dict(_part(self.checkpoint.tensors, VOCODER))
         encoder = fill(build_speaker_encoder(config.vocoder), self.checkpoint.tensors, SPEAKER_ENCODER)
 
@@ -198,7 +207,7 @@ class Finetune:
         steps = self.options.vocoder_steps
         trainer.run(source, lambda step: (step >= steps, max(0.05, 1.0 - step / steps)), self._report)
         plot_history(trainer.state.history, self.output / "vocoder.png")
-        return {VOCODER + name: tensor.detach() for name, tensor in module.generator.state_dict().items()}
+        return {VOCODER + name: tensor.detach().cpu() for name, tensor in module.generator.state_dict().items()}
 
     def reference(self) -> Audio:
         """Some seconds of the voice, from its recordings one after another."""

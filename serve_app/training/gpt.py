@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from serve_app.model.config import GptConfig
 from serve_app.training.batches import IGNORED, Batch, Batcher
+from serve_app.training.device import half_precision
 from serve_app.training.gpt_module import Forward, GptModule
 
 logger = logging.getLogger(__name__)
@@ -76,15 +77,16 @@ def losses(student: Student, cond_latents: Tensor, out: Forward, batch: Batch) -
     logits = student.gpt.mel_head(out.audio_latents)
     code = functional.cross_entropy(logits.float().transpose(1, 2), batch.targets, ignore_index=IGNORED)
     text_logits = student.gpt.text_head(out.text_latents[:, :-1])
-    position = torch.arange(batch.text.shape[1] - 1)
+    device = batch.text.device
+    position = torch.arange(batch.text.shape[1] - 1, device=device)
     text_targets = batch.text[:, 1:].masked_fill(position >= batch.text_lengths[:, None] - 1, IGNORED)
     text = functional.cross_entropy(text_logits.float().transpose(1, 2), text_targets, ignore_index=IGNORED)
     is_audio = batch.is_audio
-    patch = torch.zeros(())
+    patch = torch.zeros((), device=device)
     if batch.components.shape[-1] > 0:
         patch = (student.patch_head(out.audio_latents).float() - batch.components)[is_audio].abs().mean()
     is_timed = batch.heard.any(dim=-1) & is_audio
-    attention = torch.zeros(())
+    attention = torch.zeros((), device=device)
     for shares in out.attention:
         heard = (shares.float() * batch.heard).sum(-1)[is_timed]
         attention = attention - heard.clamp_min(1e-5).log().mean() / len(out.attention)
@@ -139,13 +141,14 @@ class GptTrainer:
     ) -> None:
         self.student, self._batcher, self._how, self._file = student, batcher, how, checkpoint_file
         self._near = neighbours(centroids, how.nearest) if centroids is not None else None
+        self._device = next(student.parameters()).device
         self._optimizer = torch.optim.AdamW(_groups(student, how), lr=how.learning_rate, betas=(0.9, 0.98), fused=True)
         self.state = TrainingState()
         if checkpoint_file.is_file():
             self._resume()
 
     def _resume(self) -> None:
-        saved: dict[str, Any] = torch.load(self._file, weights_only=True)
+        saved: dict[str, Any] = torch.load(self._file, map_location="cpu", weights_only=True)
         self.student.load_state_dict(saved["student"])
         self._optimizer.load_state_dict(saved["optimizer"])
         self.state = TrainingState(**saved["state"])
@@ -210,7 +213,8 @@ class GptTrainer:
 
     def _losses(self, batch: Batch, codes: Tensor) -> Losses:
         gpt = self.student.gpt
-        with torch.autocast("cpu", torch.bfloat16, enabled=torch.cpu._is_avx512_bf16_supported()):
+        batch, codes = batch.to(self._device), codes.to(self._device)
+        with half_precision(self._device):
             cond_latents = gpt.condition(batch.mels)[batch.voice_of]
             out = gpt(cond_latents, batch.text, batch.text_lengths, codes, self._how.taught_layers)
             return losses(self.student, cond_latents, out, batch)

@@ -54,13 +54,14 @@ def train_speaker_encoder(
     report: Callable[[str], None],
 ) -> list[dict[str, float]]:
     """Trains to `steps`, resuming from `checkpoint_file`; gives the history of losses."""
-    teacher = SpeakerTeacher()
+    device = next(encoder.parameters()).device
+    teacher = SpeakerTeacher().to(device)
     optimizer = torch.optim.AdamW(encoder.parameters(), lr=LEARNING_RATE, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps + 1, pct_start=0.1)
     history: list[dict[str, float]] = []
     step = 0
     if checkpoint_file.is_file():
-        saved: dict[str, Any] = torch.load(checkpoint_file, weights_only=True)
+        saved: dict[str, Any] = torch.load(checkpoint_file, map_location="cpu", weights_only=True)
         encoder.load_state_dict(saved["encoder"])
         optimizer.load_state_dict(saved["optimizer"])
         step, history = saved["step"], saved["history"]
@@ -71,9 +72,10 @@ def train_speaker_encoder(
     started_s = time.monotonic()
     while step < steps:
         draw = np.random.default_rng([23, step])
-        clean = draw_voices(voices, draw)
+        clean = draw_voices(voices, draw).to(device)
         target = teacher(clean).clone()
-        noise = torch.randn(clean.shape) * float(draw.uniform(*NOISE)) * (torch.rand(len(clean), 1) < 0.5)
+        is_noisy = torch.rand(len(clean), 1, device=device) < 0.5
+        noise = torch.randn_like(clean) * float(draw.uniform(*NOISE)) * is_noisy
         found = functional.normalize(encoder(clean + noise), dim=1)
         distance = (1.0 - (found * target).sum(dim=1)).mean()
         between = (found @ found.T - target @ target.T).pow(2).mean()

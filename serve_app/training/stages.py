@@ -80,8 +80,10 @@ def stopper(steps: int, minutes: float | None = None) -> Stop:
 class Run:
     """One training run in its folder."""
 
-    def __init__(self, folder: Path, recipe: Recipe, report: Report) -> None:
-        self.folder, self.recipe, self._report = folder, recipe, report
+    def __init__(
+        self, folder: Path, recipe: Recipe, report: Report, device: torch.device = torch.device("cpu")
+    ) -> None:
+        self.folder, self.recipe, self._report, self._device = folder, recipe, report, device
         self.mel_stats = torch.full((80,), MEL_STATS_VALUE)
 
     # -- data ----------------------------------------------------------------------------------------------------------
@@ -136,7 +138,9 @@ class Run:
         config = self.recipe.vocoder_sizes
         source = PatchWindows(self._voices(), self._speaker_vectors(), config)
         torch.manual_seed(0)
-        trainer = VocoderTrainer(VocoderModule(config), self.recipe.vocoder, self.folder / PATCH_VOCODER_FILE)
+        trainer = VocoderTrainer(
+            VocoderModule(config).to(self._device), self.recipe.vocoder, self.folder / PATCH_VOCODER_FILE
+        )
         trainer.run(source, stopper(steps, minutes), self._report)
         plot_history(trainer.state.history, self.folder / "patch-vocoder.png")
 
@@ -156,7 +160,7 @@ class Run:
             self.recipe.vocoder_sizes,
         )
         path = self.folder / VOCODER_FILE
-        module = VocoderModule(self.recipe.vocoder_sizes)
+        module = VocoderModule(self.recipe.vocoder_sizes).to(self._device)
         trainer = VocoderTrainer(module, self.recipe.vocoder, path)
         if not path.is_file():
             learnt = _load(self.folder / PATCH_VOCODER_FILE)
@@ -237,7 +241,7 @@ class Run:
 
     def _student(self) -> Student:
         torch.manual_seed(0)
-        return Student(self.recipe.gpt_sizes, self._quantizer().components.shape[1])
+        return Student(self.recipe.gpt_sizes, self._quantizer().components.shape[1]).to(self._device)
 
     def _batcher(self) -> Batcher:
         ids = self.recipe.token_ids
@@ -249,7 +253,7 @@ class Run:
 
     def _new_speaker_encoder(self) -> nn.Module:
         torch.manual_seed(0)
-        return new_speaker_encoder(self.recipe.vocoder_sizes)
+        return new_speaker_encoder(self.recipe.vocoder_sizes).to(self._device)
 
     def _speaker_vectors(self) -> SpeakerVectors:
         encoder = self._new_speaker_encoder()
@@ -258,8 +262,8 @@ class Run:
 
         @torch.inference_mode()
         def embed(samples: Tensor) -> Tensor:
-            vectors: Tensor = encoder(samples, l2_norm=True)
-            return vectors
+            vectors: Tensor = encoder(samples.to(self._device), l2_norm=True)
+            return vectors.cpu()
 
         return SpeakerVectors(self._voices(), embed)
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from serve_app.training.device import half_precision
 from serve_app.training.discriminators import Discriminators, discriminator_loss, generator_losses
 from serve_app.training.spectrogram import mel_filters
 from serve_app.training.vocoder_module import VocoderModule
@@ -46,6 +47,9 @@ class Windows:
     speaker: Tensor
     samples: Tensor
 
+    def to(self, device: torch.device) -> "Windows":
+        return Windows(self.frames.to(device), self.speaker.to(device), self.samples.to(device))
+
 
 class WindowSource(Protocol):
     def draw(self, batch: int, num_frames: int, draw: np.random.Generator) -> Windows: ...
@@ -78,12 +82,13 @@ class VocoderState:
 class VocoderTrainer:
     def __init__(self, module: VocoderModule, how: VocoderTraining, checkpoint_file: Path) -> None:
         self.module, self._how, self._file = module, how, checkpoint_file
-        self.discriminators = Discriminators()
+        self._device = next(module.parameters()).device
+        self.discriminators = Discriminators().to(self._device)
         self._optimizer = torch.optim.AdamW(module.parameters(), how.learning_rate, how.betas, fused=True)
         self._opponent = torch.optim.AdamW(self.discriminators.parameters(), how.learning_rate, how.betas, fused=True)
         self.state = VocoderState()
         if checkpoint_file.is_file():
-            saved: dict[str, Any] = torch.load(checkpoint_file, weights_only=True)
+            saved: dict[str, Any] = torch.load(checkpoint_file, map_location="cpu", weights_only=True)
             module.load_state_dict(saved["module"])
             self.discriminators.load_state_dict(saved["discriminators"])
             self._optimizer.load_state_dict(saved["optimizer"])
@@ -139,14 +144,14 @@ class VocoderTrainer:
 
     def _step(self, windows: Windows, is_adversarial: bool) -> dict[str, float]:
         how = self._how
-        is_bfloat16 = windows.frames.is_cuda or torch.cpu._is_avx512_bf16_supported()
-        with torch.autocast(windows.frames.device.type, torch.bfloat16, enabled=is_bfloat16):
+        windows = windows.to(self._device)
+        with half_precision(self._device):
             made = self.module(windows.frames, windows.speaker)
         found: dict[str, float] = {}
         distance = spectral_distance(made, windows.samples)
         total = how.mel_weight * distance
         if is_adversarial:
-            with torch.autocast(windows.frames.device.type, torch.bfloat16, enabled=is_bfloat16):
+            with half_precision(self._device):
                 real = self.discriminators(windows.samples)
                 judged = self.discriminators(made.detach())
             opposed = discriminator_loss(real, judged)
@@ -155,7 +160,7 @@ class VocoderTrainer:
             self._opponent.step()
             self._opponent.zero_grad(set_to_none=True)
             self.discriminators.requires_grad_(False)
-            with torch.autocast(windows.frames.device.type, torch.bfloat16, enabled=is_bfloat16):
+            with half_precision(self._device):
                 real = self.discriminators(windows.samples)
                 judged = self.discriminators(made)
             self.discriminators.requires_grad_(True)

@@ -12,6 +12,7 @@ from serve_app.model.config import VocoderConfig
 from serve_app.model.frames import FrameGrid
 from serve_app.training.batches import Batcher
 from serve_app.training.codes import EncodedVoice
+from serve_app.training.device import half_precision
 from serve_app.training.gpt import Student, corrupt
 from serve_app.training.references import draw_reference
 from serve_app.training.spectrogram import SAMPLE_RATE_HZ
@@ -99,9 +100,11 @@ class LatentWindows:
         generator = torch.Generator().manual_seed(int(draw.integers(2**31)))
         codes = corrupt(sentences.codes, self._near, self._corrupted, generator)
         gpt = self.student.gpt
-        with torch.autocast("cpu", torch.bfloat16, enabled=torch.cpu._is_avx512_bf16_supported()):
-            cond_latents = gpt.condition(sentences.mels)[sentences.voice_of]
-            latents = gpt(cond_latents, sentences.text, sentences.text_lengths, codes).audio_latents.float()
+        device = gpt.mel_head.weight.device
+        moved = sentences.to(device)
+        with half_precision(device):
+            cond_latents = gpt.condition(moved.mels)[moved.voice_of]
+            latents = gpt(cond_latents, moved.text, moved.text_lengths, codes.to(device)).audio_latents.float().cpu()
         windows: list[tuple[Tensor, Tensor, Tensor]] = []
         for item, rows in zip(sentences.items, latents, strict=True):
             samples = at_24_khz(self._batcher.voices[item.voice], item.index)
