@@ -34,6 +34,7 @@ from serve_app.training.codes import (
     sample_patches,
 )
 from serve_app.training.data import assign, record, training_sentences
+from serve_app.training.device import CPU
 from serve_app.training.export import gather, write_checkpoint, write_voices
 from serve_app.training.gpt import GptTrainer, Student, neighbours
 from serve_app.training.plots import plot_history
@@ -80,9 +81,7 @@ def stopper(steps: int, minutes: float | None = None) -> Stop:
 class Run:
     """One training run in its folder."""
 
-    def __init__(
-        self, folder: Path, recipe: Recipe, report: Report, device: torch.device = torch.device("cpu")
-    ) -> None:
+    def __init__(self, folder: Path, recipe: Recipe, report: Report, device: torch.device = CPU) -> None:
         self.folder, self.recipe, self._report, self._device = folder, recipe, report, device
         self.mel_stats = torch.full((80,), MEL_STATS_VALUE)
 
