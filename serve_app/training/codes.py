@@ -55,6 +55,7 @@ class Quantizer:
     def save(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_file({key: value.contiguous() for key, value in vars(self).items()}, path)
+        path.chmod(0o644)  # the library writes for the owner alone
 
     @staticmethod
     def load(path: Path) -> "Quantizer":

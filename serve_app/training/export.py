@@ -52,7 +52,13 @@ def write_checkpoint(
     (directory / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False) + "\n", encoding="utf-8")
     if pronunciations is not None:
         pronunciations.write(directory / PRONUNCIATIONS_FILE)
-    save_file(dict(tensors), directory / "model.safetensors")
+    save_readable(tensors, directory / "model.safetensors")
+
+
+def save_readable(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """A safetensors file that everyone may read; the library writes them for the owner alone."""
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+    path.chmod(0o644)
 
 
 def write_voices(

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from serve_app.audio.decode import decode_recording
@@ -33,7 +32,7 @@ from serve_app.training.coders import DVAE_FILE, MEL_STATS_FILE, find_coder
 from serve_app.training.codes import QUANTIZER_FILE, EncodedVoice, QuantizerCoder, encode_voice
 from serve_app.training.datasets import Transcribed, read_dataset
 from serve_app.training.device import CPU
-from serve_app.training.export import write_voices
+from serve_app.training.export import save_readable, write_voices
 from serve_app.training.gpt import GptTrainer, GptTraining, Student, neighbours
 from serve_app.training.plots import plot_history
 from serve_app.training.recordings import Recording, VoiceFolder
@@ -223,13 +222,11 @@ class Finetune:
                 shutil.copyfile(self.base / name, self.output / name)
         tensors = self.checkpoint.tensors | learnt
         is_half = sum(tensor.nbytes for tensor in tensors.values()) < 200e6  # as `mini` is kept
-        save_file(
-            {
-                name: (tensor.half() if is_half and tensor.is_floating_point() else tensor).contiguous().clone()
-                for name, tensor in tensors.items()
-            },
-            self.output / "model.safetensors",
-        )
+        kept = {
+            name: (tensor.half() if is_half and tensor.is_floating_point() else tensor).clone()
+            for name, tensor in tensors.items()
+        }
+        save_readable(kept, self.output / "model.safetensors")
         tuned = replace(self.checkpoint, tensors=tensors)
         voices = {self.options.voice: VoiceEncoder(tuned).encode(self.reference().samples)} | self.checkpoint.speakers
         about = {
