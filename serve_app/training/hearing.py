@@ -51,6 +51,7 @@ def words(text: str) -> list[str]:
     from num2words import num2words
 
     text = re.sub(r"(?<=\d),(?=\d{3})", "", text.lower().replace("’", "'"))
+    text = text.replace("%", " percent ").replace("&", " and ")
     text = re.sub(r"\d+", lambda number: f" {num2words(int(number.group()))} ", text)
     return re.sub(r"[^a-z' ]", " ", text.replace("-", " ")).split()
 

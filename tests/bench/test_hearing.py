@@ -6,6 +6,7 @@ from serve_app.training.hearing import Heard, edit_distance, word_error_rate, wo
 
 
 def test_words_are_compared_without_case_marks_and_digits() -> None:
+    assert words("up 12% & down") == ["up", "twelve", "percent", "and", "down"]
     assert words("It's 21 o'clock - on Dr. Well-Known's 1,000th day!") == (
         ["it's", "twenty", "one", "o'clock", "on", "dr", "well", "known's", "one", "thousand", "th", "day"]
     )
