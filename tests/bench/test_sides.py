@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from serve_app.bench.process_tree import ProcessTree, PssWatch
-from serve_app.bench.sides import Load, OverHttp, SpeechJob, drive, environment
+from serve_app.bench.serve_process import environment
+from serve_app.bench.sides import Load, OverHttp, SpeechJob, drive
 from serve_app.errors import StartupError
 from serve_app.settings import Settings
 
