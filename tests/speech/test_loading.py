@@ -19,7 +19,7 @@ from tests.voices.recordings import CLONE_TEST, recording
 
 
 def _settings(directory: Path, **changes: object) -> Settings:
-    options = {"device": "cpu", "dtype": "float32", "num_threads": 1}
+    options = {"model": "synthetic:tiny", "device": "cpu", "dtype": "float32", "num_threads": 1}
     return Settings(voice_dir=directory / "voices", model_cache=directory / "models", **(options | changes))  # type: ignore[arg-type]
 
 
