@@ -52,7 +52,7 @@ logger = logging.getLogger(__name__)
 GPT_FILE, SPEAKER_FILE = "gpt.pt", "speaker.pt"
 PATCH_VOCODER_FILE, VOCODER_FILE = "patch-vocoder.pt", "vocoder.pt"
 MEL_STATS_VALUE = 5.0  # what log-mel frames of references are divided by
-DECAY_SHARE = 0.15  # of a stage's steps, the last, over which its learning rate falls to nothing
+DECAY_SHARE = 0.3  # of a stage's steps, the last, over which its learning rate falls to nothing
 REFERENCE_S = 12.0  # of a shipped voice's own recordings, which its latents are made of
 
 REFRESH_STEPS = 100  # of the vocoder, after which it looks for a newer GPT
