@@ -140,6 +140,19 @@ def bench_service(
 
 
 @app.command()
+def bench_start(
+    model: Model = None,
+    device: Device = None,
+    rounds: Annotated[int, typer.Option(min=1, help="starts of each kind in turn")] = 3,
+    json_file: Annotated[Path | None, typer.Option("--json", help="write the table here too")] = None,
+) -> None:
+    """Measure starts on 127.0.0.1: the model's load alone, and from the command to the first audio."""
+    from serve_app.bench.start import run_start_bench
+
+    run_start_bench(make_settings(model=model, device=device), rounds, json_file, typer.echo)
+
+
+@app.command()
 def bench_kernels(model: Annotated[str, typer.Option(help="whose sizes to measure")] = "synthetic:full") -> None:
     """Measure the parts of a step alone on this CPU: products, attention, vocoder."""
     from serve_app.bench.kernels import kernel_table
@@ -160,14 +173,21 @@ def bench_hearing(
     model: Model = None,
     voices: Annotated[str, typer.Option(help="names of voices, with commas")] = "default",
     sentences: Annotated[int, typer.Option(min=1, max=100, help="so many of the hundred held-out ones")] = 100,
+    teachers: Annotated[
+        bool, typer.Option("--teachers", help="hear the synthesisers that mini's voices were learnt from instead")
+    ] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="write what was understood here")] = None,
 ) -> None:
     """Measure how well the service is understood: held-out sentences over HTTP, heard by Whisper."""
-    from serve_app.bench.hearing import run_hearing_bench
-    from serve_app.training.stages import held_out_sentences
+    from serve_app.bench.hearing import run_hearing_bench, run_teacher_bench
+    from serve_app.training.corpus import held_out_sentences
 
     names = [name.strip() for name in voices.split(",")]
-    run_hearing_bench(make_settings(model=model), names, held_out_sentences()[:sentences], json_file, typer.echo)
+    chosen = held_out_sentences()[:sentences]
+    if teachers:
+        run_teacher_bench(names, chosen, typer.echo)
+    else:
+        run_hearing_bench(make_settings(model=model), names, chosen, json_file, typer.echo)
 
 
 def _choices(text: str, known: tuple[str, ...]) -> tuple[str, ...]:

@@ -13,15 +13,18 @@ import soundfile
 from serve_app.audio.pcm import Samples
 from serve_app.bench.run import machine
 from serve_app.bench.serve_process import ServeProcess
-from serve_app.errors import ServiceError
+from serve_app.errors import RequestError, ServiceError
+from serve_app.model.pronunciation import PRONUNCIATIONS_FILE, Pronouncer, Pronunciations
+from serve_app.model.source import MINI_DIR
 from serve_app.settings import Settings
+from serve_app.training import teachers as teaching
 from serve_app.training.hearing import Ears, Heard, word_error_rate
+from serve_app.training.voices import NAMED
 
 SAMPLE_RATE_HZ = 24_000
 TAIL_WORDS = 3  # more words understood than asked, by so many, are a tail or a loop
 LONG_SILENCE_S = 1.0
 SILENCE = 0.01  # of the loudest 20 ms, what counts as silent
-FRAME = SAMPLE_RATE_HZ // 50
 
 Echo = Callable[[str], None]
 
@@ -73,6 +76,33 @@ def run_hearing_bench(
         json_file.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
+def run_teacher_bench(voices: Sequence[str], sentences: Sequence[str], echo: Echo) -> None:
+    """The same for the teachers themselves: what the built-in voices were learnt from, and the best they can become.
+
+    Raises ImportError where the packages of the groups `ears` and `train` are not installed, RequestError where a voice
+    has no teacher, FileNotFoundError where one of flite's voices is asked for and the program is not installed.
+    """
+    ears = Ears()
+    pronounce = Pronouncer(Pronunciations.read(MINI_DIR / PRONUNCIATIONS_FILE))
+    teachers = {voice.name: voice for voice in NAMED}
+    spoken: list[Spoken] = []
+    for name in voices:
+        if name not in teachers:
+            raise RequestError(f"{name!r} has no teacher: choose of {', '.join(teachers)}", field="voice")
+        teacher = teachers[name].make_teacher()
+        for sentence in sentences:
+            said = teacher.say(sentence, pronounce(sentence.lower()))
+            if said is None:
+                echo(f"{name}: its teacher says {sentence!r} otherwise than the lexicon; it is left out")
+                continue
+            samples, rate_hz = said.samples, teaching.SAMPLE_RATE_HZ
+            understood = ears.transcribe(samples, rate_hz)
+            silence_s = longest_silence_s(samples, rate_hz)
+            spoken.append(Spoken(name, sentence, understood, len(samples) / rate_hz, silence_s))
+    for line in table("teachers", spoken):
+        echo(line)
+
+
 def _speak(client: httpx2.Client, ears: Ears, voice: str, sentence: str, seed: int) -> Spoken:
     body = {"input": sentence, "voice": voice, "language": "en", "seed": seed}
     try:
@@ -83,21 +113,22 @@ def _speak(client: httpx2.Client, ears: Ears, voice: str, sentence: str, seed: i
         raise ServiceError(f"a request of the bench was answered with {answer.status_code}: {answer.text}")
     samples, rate_hz = soundfile.read(io.BytesIO(answer.content), dtype="float32")
     understood = ears.transcribe(samples, rate_hz)
-    return Spoken(voice, sentence, understood, len(samples) / rate_hz, longest_silence_s(samples))
+    return Spoken(voice, sentence, understood, len(samples) / rate_hz, longest_silence_s(samples, rate_hz))
 
 
-def longest_silence_s(samples: Samples) -> float:
+def longest_silence_s(samples: Samples, rate_hz: int = SAMPLE_RATE_HZ) -> float:
     """Seconds of the longest stretch of silence inside the speech; what is before and after it does not count."""
-    num_frames = len(samples) // FRAME
-    levels = np.sqrt(np.mean(samples[: num_frames * FRAME].reshape(num_frames, FRAME) ** 2, axis=1))
+    frame = rate_hz // 50
+    num_frames = len(samples) // frame
+    levels = np.sqrt(np.mean(samples[: num_frames * frame].reshape(num_frames, frame) ** 2, axis=1))
     loud = np.flatnonzero(levels > SILENCE * levels.max()) if num_frames else np.zeros(0)
-    return float(np.diff(loud).max() - 1) * FRAME / SAMPLE_RATE_HZ if len(loud) > 1 else 0.0
+    return float(np.diff(loud).max() - 1) * frame / rate_hz if len(loud) > 1 else 0.0
 
 
 def table(model: str, spoken: Sequence[Spoken]) -> list[str]:
     """As Markdown: a row a voice."""
     lines = [
-        f"{model}: {len({each.asked for each in spoken})} sentences, Whisper-base, default settings over HTTP",
+        f"{model}: {len({each.asked for each in spoken})} sentences, heard by Whisper-base",
         "",
         "| voice | words wrong | sentences without an error | tails, loops, long silences | seconds a sentence |",
         "| --- | --- | --- | --- | --- |",

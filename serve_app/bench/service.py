@@ -5,7 +5,7 @@ All sides speak the same texts with the same seeds, and their samples are counte
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,14 +15,13 @@ from typing import Any
 from serve_app.bench.process_tree import PssWatch
 from serve_app.bench.run import machine
 from serve_app.bench.sides import InProcess, Load, Outcome, OverHttp, ServiceSide, SpeechJob
-from serve_app.bench.workload import TEXTS
+from serve_app.bench.workload import texts_in
 from serve_app.model.config import SAMPLE_RATE_HZ
 from serve_app.settings import Settings
 
 Echo = Callable[[str], None]
 ALONE = "alone"  # what the others are held against
 MAKERS: Mapping[str, Callable[[Settings], ServiceSide]] = {
-    ALONE: InProcess,
     "local": lambda settings: OverHttp(settings, is_ray=False),
     "ray": lambda settings: OverHttp(settings, is_ray=True),
 }
@@ -41,9 +40,13 @@ class ServiceBenchOptions:
     num_rounds: int = 3
     num_probes: int = 6  # requests of a round, one after another, left at their first audio
 
+    @property
+    def num_jobs(self) -> int:
+        return max(*self.levels, MIN_JOBS, MEMORY_LEVEL)
+
     def __post_init__(self) -> None:
         assert self.levels and self.num_rounds > 0 and self.num_probes > 0
-        assert self.sides and all(name in MAKERS and name != ALONE for name in self.sides)
+        assert self.sides and all(name in MAKERS for name in self.sides)
 
 
 @dataclass(frozen=True)
@@ -68,8 +71,11 @@ Runs = dict[str, list[Run]]  # side → a run a round
 def run_service_bench(settings: Settings, options: ServiceBenchOptions, json_file: Path | None, echo: Echo) -> None:
     """Starts the sides, measures, prints tables as Markdown, writes them as JSON where asked, stops the sides."""
     with ExitStack() as stack:
-        sides: dict[str, ServiceSide] = {}
-        for name in (ALONE, *options.sides):
+        echo(f"starting {ALONE}: {settings.model}")
+        alone = InProcess(settings)
+        stack.callback(alone.close)
+        sides: dict[str, ServiceSide] = {ALONE: alone}
+        for name in options.sides:
             echo(f"starting {name}: {settings.model}")
             sides[name] = MAKERS[name](settings)
             stack.callback(sides[name].close)
@@ -78,7 +84,7 @@ def run_service_bench(settings: Settings, options: ServiceBenchOptions, json_fil
             "model": settings.model,
             "settings": {name: getattr(settings, name) for name in ("device", "dtype", "quantization", "num_threads")},
             "options": asdict(options),
-            **_measure(sides, options, echo),
+            **_measure(sides, _jobs(texts_in(alone.languages), options.num_jobs), options, echo),
         }
     for line in _lines(report):
         echo(line)
@@ -86,29 +92,31 @@ def run_service_bench(settings: Settings, options: ServiceBenchOptions, json_fil
         json_file.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
-def _measure(sides: Mapping[str, ServiceSide], options: ServiceBenchOptions, echo: Echo) -> dict[str, Any]:
+def _measure(
+    sides: Mapping[str, ServiceSide], jobs: Sequence[SpeechJob], options: ServiceBenchOptions, echo: Echo
+) -> dict[str, Any]:
     for is_streaming in MODES.values():
         for side in sides.values():
-            side.run(Load(_jobs(2), 2, is_streaming))
-    probes = _in_turn(sides, Load(_jobs(1) * options.num_probes, is_probe=True), options.num_rounds)
+            side.run(Load(tuple(jobs[:2]), 2, is_streaming))
+    probes = _in_turn(sides, Load((jobs[0],) * options.num_probes, is_probe=True), options.num_rounds)
     ttfa = {name: _ttfa(runs, probes[ALONE]) for name, runs in probes.items()}
     for name, row in ttfa.items():
         echo(f"first audio, {name}: {row['ttfa_ms']:.0f} ms")
     rows = []
     for level in options.levels:
         for mode, is_streaming in MODES.items():
-            load = Load(_jobs(max(level, MIN_JOBS)), level, is_streaming)
+            load = Load(tuple(jobs[: max(level, MIN_JOBS)]), level, is_streaming)
             runs = _in_turn(sides, load, options.num_rounds)
             rows.append({"mode": mode, "concurrency": level, **_row(runs)})
             speeds = ", ".join(f"{name} {rows[-1][name]['audio_s_per_s']:.2f}" for name in sides)
             echo(f"{level} at once, {mode}: {speeds} audio s/s")
-    return {"rows": rows, "ttfa": ttfa, "idle_cpu": _idle_cpu(sides), "engine_pss_bytes": _engine_pss(sides)}
+    return {"rows": rows, "ttfa": ttfa, "idle_cpu": _idle_cpu(sides), "engine_pss_bytes": _engine_pss(sides, jobs)}
 
 
-def _jobs(num: int) -> tuple[SpeechJob, ...]:
-    """The first `num` of an endless list."""
-    texts = (TEXTS[index % len(TEXTS)] for index in range(num))
-    return tuple(SpeechJob(text, language, seed) for seed, (language, text) in enumerate(texts))
+def _jobs(texts: Sequence[tuple[str, str]], num: int) -> tuple[SpeechJob, ...]:
+    """`num` jobs that say the texts, each (language, text), again and again with other seeds."""
+    chosen = (texts[index % len(texts)] for index in range(num))
+    return tuple(SpeechJob(text, language, seed) for seed, (language, text) in enumerate(chosen))
 
 
 def _in_turn(sides: Mapping[str, ServiceSide], load: Load, num_rounds: int) -> Runs:
@@ -170,9 +178,9 @@ def _idle_cpu(sides: Mapping[str, ServiceSide]) -> dict[str, float]:
     return {name: sum(_difference(side.tree.cpu_s(), before[name]).values()) / IDLE_S for name, side in sides.items()}
 
 
-def _engine_pss(sides: Mapping[str, ServiceSide]) -> dict[str, int]:
+def _engine_pss(sides: Mapping[str, ServiceSide], jobs: Sequence[SpeechJob]) -> dict[str, int]:
     """The most the engine's process held while it spoke `MEMORY_LEVEL` requests at once."""
-    load = Load(_jobs(MEMORY_LEVEL), MEMORY_LEVEL)
+    load = Load(tuple(jobs[:MEMORY_LEVEL]), MEMORY_LEVEL)
     peaks = {}
     for name, side in sides.items():
         with PssWatch(side.tree) as watch:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import httpx2
 
@@ -107,7 +107,8 @@ async def _listen(blocks: AsyncGenerator[int], is_probe: bool) -> Spoken:
 
 
 class InProcess:
-    """`SpeechService` without HTTP, alone in a process with the loop that calls it."""
+    """`SpeechService` without HTTP, alone in a process with the loop that calls it. Tells the model's `languages` and
+    how many seconds its load took, `load_s`."""
 
     def __init__(self, settings: Settings) -> None:
         context = multiprocessing.get_context("spawn")
@@ -115,7 +116,7 @@ class InProcess:
         self._process = context.Process(target=_speak_for, args=(theirs, settings), daemon=True)
         self._process.start()
         theirs.close()
-        self._receive()
+        self.languages, self.load_s = cast(tuple[tuple[str, ...], float], self._receive())
         assert self._process.pid is not None
         self.tree = ProcessTree(self._process.pid)
 
@@ -143,8 +144,10 @@ def _speak_for(pipe: Connection, settings: Settings) -> None:
     """The life of the process: loads, then a load a message until None."""
     logging.disable(logging.WARNING)
     try:
+        started_s = time.perf_counter()
         with ThreadPoolExecutor(1) as loader:  # as servers do: a thread that loads leaves its OpenMP threads behind
             service = loader.submit(load_speech_service, settings, lambda _: None).result()
+        load_s = time.perf_counter() - started_s
     except ServiceError as error:
         pipe.send(error)
         return
@@ -157,7 +160,7 @@ def _speak_for(pipe: Connection, settings: Settings) -> None:
                     yield len(chunk.samples)
 
     with asyncio.Runner() as runner:
-        pipe.send(None)
+        pipe.send((runner.run(service.status()).languages, load_s))
         while (load := pipe.recv()) is not None:
             try:
                 pipe.send(runner.run(drive(speak, load)))

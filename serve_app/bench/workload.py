@@ -1,6 +1,9 @@
 """What both sides of the bench speak: texts and the number of codes of each. Knows no model."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
+
+from serve_app.errors import SettingsError
 
 TEXTS = (
     ("en", "The train to the coast leaves at nine, and the next one not before noon."),
@@ -26,6 +29,17 @@ class Utterance:
     text: str
     language: str
     num_codes: int
+
+
+def texts_in(languages: Collection[str]) -> tuple[tuple[str, str], ...]:
+    """Those of `TEXTS` that a model of these languages speaks, in their order, as (language, text).
+
+    Raises `SettingsError` where it speaks none of them.
+    """
+    spoken = tuple(each for each in TEXTS if each[0] in languages)
+    if not spoken:
+        raise SettingsError(f"the bench has no text in any of the model's languages ({', '.join(sorted(languages))})")
+    return spoken
 
 
 def utterances(num: int, median_codes: int) -> list[Utterance]:

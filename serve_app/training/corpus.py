@@ -6,6 +6,7 @@ Numbers and names, which those have few of, come from templates. Knows no audio.
 import random
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from importlib import resources
 from pathlib import Path
 
 FORTUNES_DIR = Path("/usr/share/games/fortunes")  # packages fortunes, fortunes-min
@@ -136,3 +137,9 @@ def _fill(draw: random.Random) -> str:
         year=num2words(draw.randint(1800, 2030), to="year"),
         ordinal=num2words(draw.randint(1, 31), to="ordinal"),
     )  # fmt: skip
+
+
+def held_out_sentences() -> list[str]:
+    """The hundred sentences that a model's word error rate is measured by; no training text has one of them."""
+    text = resources.files("serve_app.training").joinpath("data/held_out.txt").read_text(encoding="utf-8")
+    return text.splitlines()

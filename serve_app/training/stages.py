@@ -9,7 +9,6 @@ folder/export/              the checkpoint
 import logging
 import time
 from collections.abc import Callable
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,7 @@ from serve_app.training.codes import (
     learn_quantizer,
     sample_patches,
 )
+from serve_app.training.corpus import held_out_sentences
 from serve_app.training.data import assign, record, training_sentences
 from serve_app.training.device import CPU
 from serve_app.training.export import gather, write_checkpoint, write_voices
@@ -279,12 +279,6 @@ class _Newest:
         if changed_ns > self._loaded_ns:
             self._student.load_state_dict(_load(self._path)["student"])
             self._loaded_ns = changed_ns
-
-
-def held_out_sentences() -> list[str]:
-    """The hundred sentences that a model's word error rate is measured by; no training text has one of them."""
-    text = resources.files("serve_app.training").joinpath("data/held_out.txt").read_text(encoding="utf-8")
-    return text.splitlines()
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from serve_app.bench.workload import TEXTS, utterances
+from serve_app.bench.workload import TEXTS, texts_in, utterances
+from serve_app.errors import SettingsError
 
 
 @pytest.mark.parametrize("median_codes", [10, 96, 200])
@@ -20,3 +21,10 @@ def test_texts_are_the_same_at_every_level() -> None:
 
 def test_length_is_never_below_what_a_window_needs() -> None:
     assert min(each.num_codes for each in utterances(8, 1)) == 2
+
+
+def test_a_model_is_given_texts_of_its_languages_only() -> None:
+    assert {language for language, _ in texts_in(("en", "ko"))} == {"en", "ko"}
+    assert texts_in([language for language, _ in TEXTS]) == TEXTS
+    with pytest.raises(SettingsError, match="hu"):
+        texts_in(("hu",))

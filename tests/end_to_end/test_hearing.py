@@ -17,8 +17,8 @@ import soundfile
 
 from serve_app.audio.pcm import Samples
 from serve_app.bench.hearing import longest_silence_s
+from serve_app.training.corpus import held_out_sentences
 from serve_app.training.hearing import Ears, Heard, VoiceEar, similarity, word_error_rate
-from serve_app.training.stages import held_out_sentences
 from tests.end_to_end.serving import Server, serving
 from tests.voices.recordings import TWO_CITIES, excerpt
 

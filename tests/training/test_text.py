@@ -9,9 +9,9 @@ import tokenizers
 
 from serve_app.model.pronunciation import Pronouncer, Pronunciations, phones_to_ipa
 from serve_app.training import corpus
+from serve_app.training.corpus import held_out_sentences
 from serve_app.training.lexicon import align, learn_rules, read_cmudict
 from serve_app.training.phonemes import TimedPhone, all_tokens, lay_onto, split_tokens
-from serve_app.training.stages import held_out_sentences
 from serve_app.training.vocabulary import phoneme_vocabulary
 
 IPA = "ðə kwˈɪk bɹˈaʊn fˈɑks, ɪz ˈɝθ ˈɔɪl? bˈaɪ ʤˈo."
