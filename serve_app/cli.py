@@ -54,7 +54,7 @@ def serve(
 
         run_local(settings)
     else:
-        from serve_app.deployment import run_serve
+        from serve_app.deployment.own_cluster import run_serve
 
         run_serve(settings)
 

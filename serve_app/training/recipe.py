@@ -79,7 +79,7 @@ MINI = Recipe(
     sentences=corpus.sentences,
     sampling=SamplingDefaults(temperature=0.6, top_k=30, top_p=0.85, repetition_penalty=1.0),
     gpt=GptTraining(),
-    vocoder=VocoderTraining(adversarial_from=1_500),
+    vocoder=VocoderTraining(adversarial_from=5_000),
     gpt_steps=12_000,
     speaker_steps=400,
     patch_vocoder_steps=3_000,

@@ -1,17 +1,13 @@
-"""Real Ray on this machine, one cluster for the module, with the fake service in the engine replica."""
+"""Requests through real Ray: one cluster for the module, with the fake service in the engine replica."""
 
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Generator
-from typing import IO, Any
 
 import httpx
 import numpy as np
-import psutil
 import pytest
 import ray
 from ray import serve
@@ -19,29 +15,18 @@ from ray.serve.config import HTTPOptions, ProxyLocation
 from ray.serve.schema import LoggingConfig
 
 from serve_app.audio.pcm import to_int16_bytes
-from serve_app.deployment import (
-    APP_NAME,
-    PROXY_CALLBACK,
-    EngineBackend,
-    build_app,
-    build_application,
-    engine_options,
-    engine_settings,
-)
-from serve_app.errors import SettingsError, Unavailable
-from serve_app.local import bound_socket
-from serve_app.settings import Settings, make_settings
+from serve_app.deployment.application import build_application
+from serve_app.deployment.backend import EngineBackend
+from serve_app.deployment.own_cluster import APP_NAME
+from serve_app.deployment.proxy import PROXY_CALLBACK
+from serve_app.errors import Unavailable
+from serve_app.settings import Settings
 from serve_app.speech.request import SpeechRequest
 from tests.fakes import load_fake_service, sine_for
+from tests.ports import free_port
 
 ROUTE = "/v1/audio/speech"
 LONG = "a long text, " * 20  # 130 chunks: about three seconds of the fake's time
-
-
-def free_port() -> int:
-    with bound_socket(Settings(host="127.0.0.1", port=0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="module")
@@ -174,12 +159,6 @@ def test_client_cannot_set_the_proxys_timeout(client: httpx.Client) -> None:
     assert answer.status_code == 200
 
 
-def test_ingress_imports_no_torch() -> None:
-    code = "import sys, serve_app.deployment; print([name for name in ('torch', 'TTS') if name in sys.modules])"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"
-
-
 def engine_pid(client: httpx.Client) -> int:
     (notice,) = client.get("/health").json()["notices"]
     return int(notice.removeprefix("pid "))
@@ -213,7 +192,7 @@ def test_replica_whose_engine_failed_is_replaced_at_once(client: httpx.Client) -
     started_s = time.perf_counter()
     while (health := client.get("/health")).status_code != 200 or engine_pid(client) == failed_pid:
         assert health.json()["status"] in ("ok", "unavailable")
-        assert time.perf_counter() - started_s < 15.0
+        assert time.perf_counter() - started_s < 45.0  # two busy cores start a process slowly
         time.sleep(0.1)
     assert client.post(ROUTE, json={"input": "x"}).status_code == 200
 
@@ -229,108 +208,3 @@ def test_backend_without_a_replica_is_unavailable(client: httpx.Client) -> None:
             [chunk async for chunk in backend.stream(SpeechRequest("Hello", "en"))]
 
     asyncio.run(ask())
-
-
-def test_settings_are_read_from_text() -> None:
-    settings = make_settings(model="synthetic:full", max_slots="8", deterministic="true")
-    assert (settings.model, settings.max_slots, settings.deterministic) == ("synthetic:full", 8, True)
-
-
-@pytest.mark.parametrize(("name", "value"), [("max_slot", "8"), ("max_slots", "many"), ("max_slots", -1)])
-def test_wrong_settings_are_refused_by_name(name: str, value: object) -> None:
-    with pytest.raises(SettingsError, match=name):
-        build_app({name: value})
-
-
-def test_builder_makes_an_application_of_two_deployments() -> None:
-    assert isinstance(build_app({"model": "synthetic:tiny"}), serve.Application)
-
-
-def test_engine_takes_a_request_per_slot_and_a_little_more() -> None:
-    settings = Settings(
-        max_slots=16, max_waiting=30, num_ingress_replicas=4, min_engine_replicas=2, max_engine_replicas=5
-    )
-    options = engine_options(settings)
-    assert (options["max_ongoing_requests"], options["max_queued_requests"]) == (18, 8)
-    autoscaling = options["autoscaling_config"]
-    assert (autoscaling.min_replicas, autoscaling.max_replicas) == (2, 5)
-    assert autoscaling.target_ongoing_requests == 12
-    assert options["graceful_shutdown_timeout_s"] == settings.shutdown_timeout_s
-    assert engine_options(Settings(num_gpus_per_engine=0.5))["max_ongoing_requests"] == 72
-
-
-def test_engine_refuses_nothing_that_serve_let_in() -> None:
-    """Its bound counts sentences, Serve's counts requests, of which each may have several at once."""
-    settings = Settings(max_slots=4, max_waiting=2, max_slots_per_request=8)
-    replica = engine_settings(settings)
-    assert replica.max_slots + replica.max_waiting >= 8 * engine_options(settings)["max_ongoing_requests"]
-    assert engine_settings(Settings(max_waiting=9_999)).max_waiting == 9_999
-
-
-@pytest.mark.parametrize(
-    ("asked", "device", "num_slots", "gpus"),
-    [
-        ({}, "cpu", 16, 0.0),
-        ({"device": "cuda"}, "cuda", 64, 1.0),
-        ({"num_gpus_per_engine": 0.5}, "cuda", 64, 0.5),
-        ({"num_gpus_per_engine": 0.0}, "cpu", 16, 0.0),
-        ({"device": "cuda", "num_gpus_per_engine": 2.0, "max_slots": 8}, "cuda", 8, 2.0),
-    ],
-)
-def test_engine_uses_a_gpu_only_if_it_was_given_one(
-    asked: dict[str, Any], device: str, num_slots: int, gpus: float
-) -> None:
-    settings = Settings(**asked)
-    replica = engine_settings(settings)
-    assert (replica.device, replica.max_slots) == (device, num_slots)
-    assert engine_options(settings)["ray_actor_options"]["num_gpus"] == gpus
-
-
-@pytest.mark.parametrize(
-    "asked", [{"device": "cuda", "num_gpus_per_engine": 0}, {"device": "cpu", "num_gpus_per_engine": 1}]
-)
-def test_device_and_gpus_that_contradict_each_other_are_refused(asked: dict[str, Any]) -> None:
-    with pytest.raises(SettingsError, match="XTTS_NUM_GPUS_PER_ENGINE"):
-        build_app(asked)
-
-
-SERVE = """
-import logging, sys
-from serve_app.deployment import run_serve
-from serve_app.settings import Settings, make_settings
-from tests.fakes import load_fake_service
-logging.basicConfig(level=logging.INFO, stream=sys.stderr)
-run_serve(Settings(port=int(sys.argv[1]), shutdown_timeout_s=5.0), load_fake_service)
-"""
-
-
-@pytest.mark.ray
-def test_serve_runs_until_it_is_told_to_stop_and_leaves_nothing() -> None:
-    port = free_port()
-    process = subprocess.Popen([sys.executable, "-c", SERVE, str(port)], stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    try:
-        lines = list(iter_until(process.stderr, f"ready on http://127.0.0.1:{port}"))
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30.0) as client:
-            assert client.get("/health/ready").status_code == 200
-            assert client.post(ROUTE, json={"input": "Hello"}).status_code == 200
-        children = psutil.Process(process.pid).children(recursive=True)
-        assert children
-        process.send_signal(signal.SIGTERM)
-        lines += process.communicate(timeout=30)[1].splitlines()
-    finally:
-        process.kill()
-    log = "\n".join(lines)
-    assert process.returncode == 0, log
-    assert "loading the fake" in log and "stopping" in log
-    assert "Dashboard" not in log and "usage stat" not in log.lower()
-    _, alive = psutil.wait_procs(children, timeout=10)
-    assert alive == []
-
-
-def iter_until(lines: IO[str], text: str) -> Generator[str]:
-    for line in lines:
-        yield line
-        if text in line:
-            return
-    pytest.fail(f"the output ended without {text!r}")

@@ -1,0 +1,129 @@
+"""What an ingress replica speaks to: a handle of the engine deployment, with Ray's errors as ours."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Generator
+from contextlib import aclosing, contextmanager
+from typing import Any, cast
+
+from ray import serve
+from ray.exceptions import RayError, RayTaskError, TaskCancelledError
+from ray.serve.exceptions import BackPressureError, RayServeException
+from ray.serve.handle import DeploymentHandle, DeploymentResponse, DeploymentResponseGenerator
+
+from serve_app.deployment.replica import LOST_MESSAGE, LOST_RETRY_AFTER_S
+from serve_app.errors import Overloaded, ServiceError, Unavailable
+from serve_app.speech.request import AudioChunk, ServiceStatus, SpeechRequest
+
+logger = logging.getLogger(__name__)
+
+ENGINE_NAME = "Engine"
+STATUS_TIMEOUT_S = 2.0
+OVERLOAD_RETRY_AFTER_S = 2.0
+
+
+class _ReplicaLost(Unavailable):
+    """Ray's word for it, not the replica's own: the request did nothing to it that we know of."""
+
+
+class EngineBackend:
+    """The seam over a handle of the engine deployment. Ray's errors leave it as ours."""
+
+    def __init__(self, engine: DeploymentHandle[Any]) -> None:
+        self._engine = engine
+        self._streaming_engine = engine.options(stream=True)
+        self._last_status: ServiceStatus | None = None
+
+    async def stream(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk]:
+        """A request whose replica is lost before its first chunk goes to another one, once: a replica that ended is
+        chosen until the router knows."""
+        if self._last_status is None:  # none was met yet, or one was lost: never queue for an engine minutes away
+            await self.status()
+        has_begun = False
+        try:
+            async with aclosing(self._chunks(request)) as chunks:
+                async for chunk in chunks:
+                    has_begun = True
+                    yield chunk
+            return
+        except _ReplicaLost:
+            self._last_status = None
+            if has_begun:
+                raise
+        except Unavailable:
+            self._last_status = None
+            raise
+        logger.warning("a request that had sent nothing goes to another engine replica")
+        await self.status()
+        async with aclosing(self._chunks(request)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def _chunks(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk]:
+        with _ray_errors_as_ours():
+            items = DeploymentResponseGenerator[AudioChunk | ServiceError]
+            response = cast(items, self._streaming_engine.stream.remote(request))
+            is_finished = False
+            try:
+                async for item in response:
+                    if isinstance(item, ServiceError):
+                        raise item
+                    yield item
+                is_finished = True
+            finally:
+                if not is_finished:
+                    response.cancel()  # type: ignore[no-untyped-call]
+
+    async def status(self) -> ServiceStatus:
+        """As a replica says. Where all are too busy to answer, what they said last: only a busy engine is ready."""
+        try:
+            with _ray_errors_as_ours():
+                self._last_status = await asyncio.wait_for(self._ask_status(), STATUS_TIMEOUT_S)
+        except (Overloaded, TimeoutError):
+            if self._last_status is None or not await asyncio.to_thread(_is_an_engine_running):
+                self._last_status = None
+                message = "No engine replica answers yet; watch /health/ready and try again."
+                raise Unavailable(message, retry_after_s=LOST_RETRY_AFTER_S) from None
+        except Unavailable:
+            self._last_status = None
+            raise
+        return self._last_status
+
+    async def _ask_status(self) -> ServiceStatus:
+        return await cast(DeploymentResponse[ServiceStatus], self._engine.status.remote())
+
+
+def _is_an_engine_running() -> bool:
+    """As Serve's controller sees it, from inside a replica of the application."""
+    application = serve.status().applications.get(serve.get_replica_context().app_name)
+    engine = application.deployments.get(ENGINE_NAME) if application is not None else None
+    return engine is not None and any(state == "RUNNING" and n for state, n in engine.replica_states.items())
+
+
+@contextmanager
+def _ray_errors_as_ours() -> Generator[None]:
+    """A replica's `ServiceError` arrives as itself; a lost replica is `Unavailable`, a full queue `Overloaded`."""
+    try:
+        yield
+    except BackPressureError as error:
+        message = "All engine replicas are busy and their queue is full; try again."
+        raise Overloaded(message, retry_after_s=error.retry_after_s or OVERLOAD_RETRY_AFTER_S) from None
+    except RayTaskError as error:
+        if isinstance(error.cause, ServiceError):
+            raise error.cause from None
+        if isinstance(error.cause, TaskCancelledError):
+            raise _lost(error) from error
+        logger.exception("an engine replica raised an error that is not ours")
+        raise ServiceError("The service failed unexpectedly; its operator finds the cause in the log.") from error
+    except (RayError, RayServeException) as error:
+        raise _lost(error) from error
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise  # this request's own end
+        raise _lost(None) from None
+
+
+def _lost(error: Exception | None) -> _ReplicaLost:
+    logger.warning("lost an engine replica: %s", type(error).__name__ if error else "its task was cancelled")
+    return _ReplicaLost(LOST_MESSAGE, retry_after_s=LOST_RETRY_AFTER_S)

@@ -1,0 +1,72 @@
+"""One engine replica: a service in a process of its own, called by ingress replicas through a handle."""
+
+import logging
+import os
+import sys
+import threading
+from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+
+from serve_app.errors import EngineFailed, ServiceError, Unavailable
+from serve_app.local import ServiceLoader
+from serve_app.settings import Settings
+from serve_app.speech.request import AudioChunk, ServiceStatus, SpeechRequest
+
+logger = logging.getLogger(__name__)
+
+LOST_MESSAGE = "The engine replica that spoke this request is gone; a new one is started, try again."
+LOST_RETRY_AFTER_S = 5.0
+END_DELAY_S = 1.0  # of a replica whose engine failed
+
+
+class EngineReplica:
+    """One service in one process. Serve waits for its running streams before it lets it go."""
+
+    def __init__(self, settings: Settings, load_service: ServiceLoader) -> None:
+        log_to_stderr()
+        self._is_ending = False
+        # Serve calls this on a running event loop, and a load may use one of its own.
+        with ThreadPoolExecutor(1, "load") as loader:
+            self._service = loader.submit(load_service, settings, logger.info).result()
+
+    async def stream(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk | ServiceError]:
+        """The service's chunks; its error is the last item, because Ray logs what is raised as a failure of its own."""
+        try:
+            async with aclosing(self._service.stream(request)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        except EngineFailed as error:
+            self._end_soon(error)
+            yield Unavailable(LOST_MESSAGE, retry_after_s=LOST_RETRY_AFTER_S)
+        except ServiceError as error:
+            yield error
+
+    async def status(self) -> ServiceStatus:
+        return await self._service.status()
+
+    def check_health(self) -> None:
+        """Called by Serve; raising three times in a row replaces the replica, and so does its end, at once."""
+        try:
+            self._service.check_health()
+        except EngineFailed as error:
+            self._end_soon(error)
+            raise
+
+    def _end_soon(self, error: EngineFailed) -> None:
+        """A failed engine answers fastest, so the router would choose it most: its process ends, once waiters know."""
+        if not self._is_ending:
+            self._is_ending = True
+            logger.error("this engine replica ends: %s", error.message)
+            threading.Timer(END_DELAY_S, os._exit, (1,)).start()
+
+    async def __del__(self) -> None:
+        """Called by Serve when it stops the replica, once its streams have ended or their time is over."""
+        if hasattr(self, "_service"):
+            await self._service.drain()
+            self._service.close()
+
+
+def log_to_stderr() -> None:
+    """Our own log lines in a replica's process, where Ray passes them on."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
