@@ -6,7 +6,9 @@ The result ships as `data/vocab.json`: XTTS v2's file format and special tokens,
 import json
 import logging
 import sys
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
@@ -41,7 +43,7 @@ ALPHABETS = {
 }
 
 
-def make_vocab() -> dict[str, object]:
+def make_vocab() -> dict[str, Any]:
     """The vocabulary as the JSON document that `tokenizers.Tokenizer.from_file` reads."""
     trainer = BpeTrainer(
         vocab_size=MAX_MERGES + len(set("".join(ALPHABETS.values()))),
@@ -58,11 +60,19 @@ def make_vocab() -> dict[str, object]:
     vocab = SPECIAL_TOKENS | dict(
         zip(sorted(learned["vocab"], key=learned["vocab"].__getitem__), free_ids, strict=False)
     )
+    return vocabulary_document(vocab, learned["merges"], SPECIAL_TOKENS)
+
+
+def vocabulary_document(
+    vocab: Mapping[str, int], merges: Sequence[Sequence[str]], special_tokens: Collection[str]
+) -> dict[str, Any]:
+    """A file in the format of XTTS's vocab.json: byte-pair merges over words, special tokens met whole."""
+    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
     return {
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": [_added_token(token, token_id) for token, token_id in SPECIAL_TOKENS.items()],
+        "added_tokens": [{"id": vocab[token], "content": token, **flags} for token in special_tokens],
         "normalizer": None,
         "pre_tokenizer": {"type": "Whitespace"},
         "post_processor": None,
@@ -74,15 +84,10 @@ def make_vocab() -> dict[str, object]:
             "continuing_subword_prefix": None,
             "end_of_word_suffix": None,
             "fuse_unk": False,
-            "vocab": vocab,
-            "merges": learned["merges"],
+            "vocab": dict(vocab),
+            "merges": [list(merge) for merge in merges],
         },
     }
-
-
-def _added_token(token: str, token_id: int) -> dict[str, object]:
-    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
-    return {"id": token_id, "content": token, **flags}
 
 
 def main() -> None:

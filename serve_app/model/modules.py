@@ -81,18 +81,27 @@ def build_perceiver(gpt: GptConfig) -> nn.Module:
 def build_speaker_encoder(vocoder: VocoderConfig) -> nn.Module:
     """Samples [batch, n] at 16 kHz → [batch, speaker width]. Its weights: `hifigan_decoder.speaker_encoder.*`."""
     with _weightless():
-        encoder = ResNetSpeakerEncoder(
-            input_dim=SPEAKER_ENCODER_AUDIO["num_mels"],
-            proj_dim=vocoder.speaker_width,
-            num_filters=list(vocoder.speaker_encoder_channels),
-            log_input=True,
-            use_torch_spec=False,
-            audio_config=SPEAKER_ENCODER_AUDIO,
-        )
+        encoder = _speaker_encoder(vocoder, use_torch_spec=False)
     # torchaudio's filter bank looks at its own values, which meta tensors have not.
     encoder.torch_spec = encoder.get_torch_mel_spectrogram_class(SPEAKER_ENCODER_AUDIO)
     encoder.use_torch_spec = True
     return _module(encoder)
+
+
+def new_speaker_encoder(vocoder: VocoderConfig) -> nn.Module:
+    """The same with random weights, for training."""
+    return _module(_speaker_encoder(vocoder, use_torch_spec=True))
+
+
+def _speaker_encoder(vocoder: VocoderConfig, *, use_torch_spec: bool) -> ResNetSpeakerEncoder:
+    return ResNetSpeakerEncoder(
+        input_dim=SPEAKER_ENCODER_AUDIO["num_mels"],
+        proj_dim=vocoder.speaker_width,
+        num_filters=list(vocoder.speaker_encoder_channels),
+        log_input=True,
+        use_torch_spec=use_torch_spec,
+        audio_config=SPEAKER_ENCODER_AUDIO,
+    )
 
 
 def fill(

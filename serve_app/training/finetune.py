@@ -7,7 +7,6 @@ on as well. Everything lies in OUTPUT/training until the best of it is exported,
 import json
 import logging
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,13 +32,14 @@ from serve_app.training.codes import QUANTIZER_FILE, EncodedVoice, QuantizerCode
 from serve_app.training.datasets import Transcribed, read_dataset
 from serve_app.training.device import CPU
 from serve_app.training.export import save_readable, write_voices
-from serve_app.training.gpt import GptTrainer, GptTraining, Student, neighbours
+from serve_app.training.gpt import GptLearner, GptTraining, Student, neighbours
+from serve_app.training.loop import Report, Rhythm, TrainingLoop, TrainingState
 from serve_app.training.plots import plot_history
 from serve_app.training.recordings import Recording, VoiceFolder
 from serve_app.training.references import draw_reference
 from serve_app.training.spectrogram import SAMPLE_RATE_HZ
 from serve_app.training.teachers import LOUDNESS
-from serve_app.training.vocoder import VocoderTrainer, VocoderTraining
+from serve_app.training.vocoder import VocoderLearner, VocoderTraining
 from serve_app.training.vocoder_module import VocoderModule
 from serve_app.training.windows import LatentWindows, SpeakerVectors
 from serve_app.voices.reference import resample_reference
@@ -52,8 +52,6 @@ VALIDATION_SHARE = 0.1
 COPIED = ("config.json", "vocab.json", "pronunciations.json.gz", QUANTIZER_FILE, DVAE_FILE, MEL_STATS_FILE)
 MAX_UPLOAD_BYTES = 1 << 30
 REFERENCE_S = 12.0
-
-Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -160,18 +158,16 @@ class Finetune:
             taught_layers=(),
             patch_weight=0.0,
             corrupted=0.1 if is_small else 0.0,
-            report_every=min(25, options.validate_every),
-            validate_every=options.validate_every,
-            save_every_s=120.0,
+            rhythm=Rhythm(min(25, options.validate_every), options.validate_every, save_every_s=120.0),
         )
         quantizer = self._quantizer_coder
         centroids = quantizer.quantizer.centroids if quantizer is not None else None
-        trainer = GptTrainer(student, self.batcher, centroids, how, self._work / "gpt.pt")
+        loop = TrainingLoop(GptLearner(student, self.batcher, centroids, how), how.rhythm, self._work / "gpt.pt")
         best_file = self._work / "best-gpt.pt"
-        stopper = EarlyStopping(trainer, best_file, options.steps, options.patience)
-        trainer.run(stopper, self._report)
+        stopper = EarlyStopping(student, loop.state, best_file, options.steps, options.patience)
+        loop.run(stopper, self._report)
         stopper.look()
-        plot_history(trainer.state.history, self.output / "gpt.png")
+        plot_history(loop.state.history, self.output / "gpt.png")
         self._report(f"best validation loss {stopper.best:.3f} at step {stopper.best_step}")
         best: dict[str, Tensor] = torch.load(best_file, map_location="cpu", weights_only=True)
         return {f"gpt.{name}": tensor for name, tensor in best.items()}
@@ -201,11 +197,13 @@ class Finetune:
             SpeakerVectors([self.voice], embed),
             config.vocoder,
         )
-        how = VocoderTraining(learning_rate=2e-4, warmup_steps=50, batch=8, adversarial_from=10**9, report_every=25)
-        trainer = VocoderTrainer(module, how, self._work / "vocoder.pt")
+        how = VocoderTraining(
+            learning_rate=2e-4, warmup_steps=50, batch=8, adversarial_from=10**9, rhythm=Rhythm(report_every=25)
+        )
+        loop = TrainingLoop(VocoderLearner(module, source, how), how.rhythm, self._work / "vocoder.pt")
         steps = self.options.vocoder_steps
-        trainer.run(source, lambda step: (step >= steps, max(0.05, 1.0 - step / steps)), self._report)
-        plot_history(trainer.state.history, self.output / "vocoder.png")
+        loop.run(lambda step: (step >= steps, max(0.05, 1.0 - step / steps)), self._report)
+        plot_history(loop.state.history, self.output / "vocoder.png")
         return {VOCODER + name: tensor.detach().cpu() for name, tensor in module.generator.state_dict().items()}
 
     def reference(self) -> Audio:
@@ -240,13 +238,14 @@ class Finetune:
 class EarlyStopping:
     """Keeps the best parameters, and stops after `patience` validations without better ones."""
 
-    def __init__(self, trainer: GptTrainer, best_file: Path, steps: int, patience: int) -> None:
-        self._trainer, self._file, self._steps, self._patience = trainer, best_file, steps, patience
+    def __init__(self, student: Student, state: TrainingState, best_file: Path, steps: int, patience: int) -> None:
+        self._student, self._history = student, state.history
+        self._file, self._steps, self._patience = best_file, steps, patience
         self.best, self.best_step = float("inf"), 0
         self._num_worse = 0
-        for entry in trainer.state.history:
+        for entry in self._history:
             self._judge(entry)
-        self._num_seen = len(trainer.state.history)
+        self._num_seen = len(self._history)
 
     def __call__(self, step: int) -> tuple[bool, float]:
         self.look()
@@ -254,10 +253,10 @@ class EarlyStopping:
 
     def look(self) -> None:
         """Takes in the validations since the last look."""
-        for entry in self._trainer.state.history[self._num_seen :]:
+        for entry in self._history[self._num_seen :]:
             if self._judge(entry):
-                torch.save(self._trainer.student.gpt.state_dict(), self._file)
-        self._num_seen = len(self._trainer.state.history)
+                torch.save(self._student.gpt.state_dict(), self._file)
+        self._num_seen = len(self._history)
 
     def _judge(self, entry: dict[str, float]) -> bool:
         loss = entry.get("validation code")

@@ -3,10 +3,7 @@ teachers' own timing, and a head that reads the mel patch from the latent, so th
 """
 
 import logging
-import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,6 +15,7 @@ from serve_app.model.config import GptConfig
 from serve_app.training.batches import IGNORED, Batch, Batcher
 from serve_app.training.device import half_precision
 from serve_app.training.gpt_module import Forward, GptModule
+from serve_app.training.loop import Rhythm
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +28,6 @@ class GptTraining:
     learning_rate: float = 1.2e-3
     conditioning_rate: float = 0.15  # of it, for the conditioning encoder and perceiver: they have no norms inside
     warmup_steps: int = 400
-    final_steps: int = 1_500  # at the end of the run the learning rate falls to a twentieth
     weight_decay: float = 0.05
     clip_norm: float = 1.0
     num_voices: int = 8
@@ -41,9 +38,7 @@ class GptTraining:
     attention_weight: float = 0.3
     corrupted: float = 0.12
     nearest: int = 8  # a changed code becomes one of so many neighbours, or, one time in four, any
-    report_every: int = 50
-    validate_every: int = 500
-    save_every_s: float = 240.0
+    rhythm: Rhythm = field(default_factory=lambda: Rhythm(validate_every=500))
 
 
 class Student(nn.Module):
@@ -126,77 +121,29 @@ def _groups(student: Student, how: GptTraining) -> list[dict[str, Any]]:
     return groups
 
 
-@dataclass
-class TrainingState:
-    """What a run goes on from."""
+class GptLearner:
+    """Without centroids no input code is changed."""
 
-    step: int = 0
-    seconds: float = 0.0
-    history: list[dict[str, float]] = field(default_factory=list)
-
-
-class GptTrainer:
-    def __init__(
-        self, student: Student, batcher: Batcher, centroids: Tensor | None, how: GptTraining, checkpoint_file: Path
-    ) -> None:
-        self.student, self._batcher, self._how, self._file = student, batcher, how, checkpoint_file
+    def __init__(self, student: Student, batcher: Batcher, centroids: Tensor | None, how: GptTraining) -> None:
+        self.student, self._batcher, self._how = student, batcher, how
         self._near = neighbours(centroids, how.nearest) if centroids is not None else None
         self._device = next(student.parameters()).device
         self._optimizer = torch.optim.AdamW(_groups(student, how), lr=how.learning_rate, betas=(0.9, 0.98), fused=True)
-        self.state = TrainingState()
-        if checkpoint_file.is_file():
-            self._resume()
+        student.train()
 
-    def _resume(self) -> None:
-        saved: dict[str, Any] = torch.load(self._file, map_location="cpu", weights_only=True)
+    def state_dict(self) -> dict[str, Any]:
+        return {"student": self.student.state_dict(), "optimizer": self._optimizer.state_dict()}
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
         self.student.load_state_dict(saved["student"])
         self._optimizer.load_state_dict(saved["optimizer"])
-        self.state = TrainingState(**saved["state"])
 
-    def save(self) -> None:
-        partial = self._file.with_suffix(".partial")
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        content = {"student": self.student.state_dict(), "optimizer": self._optimizer.state_dict()}
-        torch.save({**content, "state": asdict(self.state)}, partial)
-        partial.replace(self._file)
-
-    def run(self, stop: Callable[[int], tuple[bool, float]], report: Callable[[str], None]) -> None:
-        """Until `stop(step)` says so; it also gives the share of the learning rate for the step."""
-        how, state = self._how, self.state
-        last_saved_s = started_s = time.monotonic()
-        self.student.train()
-        sums: dict[str, float] = {}
-        while True:
-            is_over, share = stop(state.step)
-            if is_over:
-                break
-            draw = np.random.default_rng([17, state.step])
-            for group in self._optimizer.param_groups:
-                warm = min(1.0, (state.step + 1) / how.warmup_steps)
-                group["lr"] = how.learning_rate * group["rate"] * warm * share
-            values = self._step(draw)
-            state.step += 1
-            for key, value in values.items():
-                sums[key] = sums.get(key, 0.0) + value
-            if state.step % how.report_every == 0:
-                now_s = time.monotonic()
-                state.seconds += now_s - started_s
-                started_s = now_s
-                means = {key: value / how.report_every for key, value in sums.items()}
-                sums.clear()
-                if state.step % how.validate_every == 0:
-                    means |= {f"validation {key}": value for key, value in self.validate().items()}
-                state.history.append({"step": state.step, "seconds": state.seconds, **means})
-                report(
-                    f"step {state.step} ({state.seconds:.0f} s)  " + "  ".join(f"{k} {v:.3f}" for k, v in means.items())
-                )
-                if now_s - last_saved_s > how.save_every_s:
-                    self.save()
-                    last_saved_s = now_s
-        self.save()
-
-    def _step(self, draw: np.random.Generator) -> dict[str, float]:
+    def learn(self, step: int, share: float) -> dict[str, float]:
         how = self._how
+        draw = np.random.default_rng([17, step])
+        for group in self._optimizer.param_groups:
+            warm = min(1.0, (step + 1) / how.warmup_steps)
+            group["lr"] = how.learning_rate * group["rate"] * warm * share
         batch = self._batcher.draw(how.num_voices, how.per_voice, draw)
         codes = batch.codes
         if self._near is not None and how.corrupted > 0.0:

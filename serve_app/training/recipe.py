@@ -8,6 +8,7 @@ from serve_app.errors import RequestError
 from serve_app.model.config import GptConfig, ModelConfig, SamplingDefaults, TextFrontEnd, VocoderConfig
 from serve_app.training import corpus
 from serve_app.training.gpt import GptTraining
+from serve_app.training.loop import Rhythm
 from serve_app.training.vocabulary import phoneme_vocabulary
 from serve_app.training.vocoder import VocoderTraining
 from serve_app.training.voices import TrainingVoice, all_voices
@@ -95,8 +96,8 @@ SMOKE = Recipe(
     voices=_SMOKE_VOICES,
     sentences=lambda: corpus.templates(random.Random(7), 400),
     sampling=MINI.sampling,
-    gpt=GptTraining(num_voices=2, per_voice=2, taught_layers=(0, 1), report_every=2, validate_every=4, warmup_steps=2),
-    vocoder=VocoderTraining(batch=2, num_frames=32, adversarial_from=3, report_every=2, warmup_steps=2),
+    gpt=GptTraining(num_voices=2, per_voice=2, taught_layers=(0, 1), rhythm=Rhythm(2, 4), warmup_steps=2),
+    vocoder=VocoderTraining(batch=2, num_frames=32, adversarial_from=3, rhythm=Rhythm(2), warmup_steps=2),
     gpt_steps=4,
     speaker_steps=2,
     patch_vocoder_steps=4,

@@ -7,8 +7,6 @@ folder/export/              the checkpoint
 """
 
 import logging
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from serve_app.errors import RequestError
+from serve_app.model.modules import new_speaker_encoder
 from serve_app.model.pronunciation import PRONUNCIATIONS_FILE, Pronouncer, Pronunciations
 from serve_app.training import lexicon
 from serve_app.training.batches import VALIDATION_SHARE, Batcher
@@ -36,14 +35,16 @@ from serve_app.training.corpus import held_out_sentences
 from serve_app.training.data import assign, record, training_sentences
 from serve_app.training.device import CPU
 from serve_app.training.export import gather, write_checkpoint, write_voices
-from serve_app.training.gpt import GptTrainer, Student, neighbours
+from serve_app.training.gpt import GptLearner, Student, neighbours
+from serve_app.training.loop import Learner, Report, Rhythm, Stop, TrainingLoop, stopper
 from serve_app.training.plots import plot_history
 from serve_app.training.recipe import Recipe
 from serve_app.training.recordings import Recording, voice_folders
 from serve_app.training.references import draw_reference
-from serve_app.training.speaker import new_speaker_encoder, train_speaker_encoder
+from serve_app.training.speaker import RHYTHM as SPEAKER_RHYTHM
+from serve_app.training.speaker import SpeakerLearner
 from serve_app.training.spectrogram import SAMPLE_RATE_HZ
-from serve_app.training.vocoder import VocoderTrainer
+from serve_app.training.vocoder import VocoderLearner
 from serve_app.training.vocoder_module import VocoderModule
 from serve_app.training.windows import LatentWindows, PatchWindows, SpeakerVectors, read_latents_instead
 
@@ -52,30 +53,9 @@ logger = logging.getLogger(__name__)
 GPT_FILE, SPEAKER_FILE = "gpt.pt", "speaker.pt"
 PATCH_VOCODER_FILE, VOCODER_FILE = "patch-vocoder.pt", "vocoder.pt"
 MEL_STATS_VALUE = 5.0  # what log-mel frames of references are divided by
-DECAY_SHARE = 0.3  # of a stage's steps, the last, over which its learning rate falls to nothing
 REFERENCE_S = 12.0  # of a shipped voice's own recordings, which its latents are made of
 
 REFRESH_STEPS = 100  # of the vocoder, after which it looks for a newer GPT
-LEAST_RATE = 0.02  # of the learning rate, what is left at the end
-
-Report = Callable[[str], None]
-Stop = Callable[[int], tuple[bool, float]]  # step → whether all is over, and the share of the learning rate
-
-
-def stopper(steps: int, minutes: float | None = None) -> Stop:
-    """Stops after so many steps in all, or earlier, when the time is over; the learning rate falls before either."""
-    started_s = time.monotonic()
-
-    def stop(step: int) -> tuple[bool, float]:
-        left = (steps - step) / max(1.0, DECAY_SHARE * steps)
-        is_over = step >= steps
-        if minutes is not None:
-            elapsed = (time.monotonic() - started_s) / 60.0
-            is_over = is_over or elapsed >= minutes
-            left = min(left, (minutes - elapsed) / (DECAY_SHARE * minutes))
-        return is_over, min(1.0, max(LEAST_RATE, left))
-
-    return stop
 
 
 class Run:
@@ -121,27 +101,21 @@ class Run:
     # -- learning ------------------------------------------------------------------------------------------------------
 
     def gpt(self, steps: int, minutes: float | None = None) -> None:
-        trainer = GptTrainer(
-            self._student(), self._batcher(), self._quantizer().centroids, self.recipe.gpt, self.folder / GPT_FILE
-        )
-        trainer.run(stopper(steps, minutes), self._report)
-        plot_history(trainer.state.history, self.folder / "gpt.png")
+        learner = GptLearner(self._student(), self._batcher(), self._quantizer().centroids, self.recipe.gpt)
+        self._run(learner, self.recipe.gpt.rhythm, GPT_FILE, stopper(steps, minutes))
 
     def speaker(self, steps: int) -> None:
-        encoder = self._new_speaker_encoder()
-        history = train_speaker_encoder(encoder, self._voices(), steps, self.folder / SPEAKER_FILE, self._report)
-        plot_history(history, self.folder / "speaker.png")
+        self._run(
+            SpeakerLearner(self._new_speaker_encoder(), self._voices()), SPEAKER_RHYTHM, SPEAKER_FILE, stopper(steps)
+        )
 
     def patch_vocoder(self, steps: int, minutes: float | None = None) -> None:
         """The vocoder on the recordings' own patches; needs no GPT."""
         config = self.recipe.vocoder_sizes
         source = PatchWindows(self._voices(), self._speaker_vectors(), config)
         torch.manual_seed(0)
-        trainer = VocoderTrainer(
-            VocoderModule(config).to(self._device), self.recipe.vocoder, self.folder / PATCH_VOCODER_FILE
-        )
-        trainer.run(source, stopper(steps, minutes), self._report)
-        plot_history(trainer.state.history, self.folder / "patch-vocoder.png")
+        learner = VocoderLearner(VocoderModule(config).to(self._device), source, self.recipe.vocoder)
+        self._run(learner, self.recipe.vocoder.rhythm, PATCH_VOCODER_FILE, stopper(steps, minutes))
 
     def vocoder(self, steps: int, minutes: float | None = None) -> None:
         """The vocoder on the GPT's latents, from what it learnt on patches. Where the GPT is still learning, its newest
@@ -158,13 +132,12 @@ class Run:
             self._speaker_vectors(),
             self.recipe.vocoder_sizes,
         )
-        path = self.folder / VOCODER_FILE
         module = VocoderModule(self.recipe.vocoder_sizes).to(self._device)
-        trainer = VocoderTrainer(module, self.recipe.vocoder, path)
-        if not path.is_file():
+        learner = VocoderLearner(module, source, self.recipe.vocoder)
+        if not (self.folder / VOCODER_FILE).is_file():
             learnt = _load(self.folder / PATCH_VOCODER_FILE)
             module.load_state_dict(learnt["module"])
-            trainer.discriminators.load_state_dict(learnt["discriminators"])
+            learner.discriminators.load_state_dict(learnt["discriminators"])
             read_latents_instead(module.generator.conv_pre, student.patch_head)
         stop = stopper(steps, minutes)
 
@@ -173,8 +146,14 @@ class Run:
                 newest.load()
             return stop(step)
 
-        trainer.run(source, stop_or_refresh, self._report)
-        plot_history(trainer.state.history, self.folder / "vocoder.png")
+        self._run(learner, self.recipe.vocoder.rhythm, VOCODER_FILE, stop_or_refresh)
+
+    def _run(self, learner: Learner, rhythm: Rhythm, file_name: str, stop: Stop) -> None:
+        """From where the file left it, until `stop` says so; a plot of the losses lies beside the file."""
+        path = self.folder / file_name
+        loop = TrainingLoop(learner, rhythm, path)
+        loop.run(stop, self._report)
+        plot_history(loop.state.history, path.with_suffix(".png"))
 
     # -- the result ----------------------------------------------------------------------------------------------------
 

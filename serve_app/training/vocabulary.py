@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from serve_app.model.make_vocab import vocabulary_document
 from serve_app.training.phonemes import all_tokens
 
 SPECIAL_TOKENS = ("[STOP]", "[UNK]", "[SPACE]", "[START]", "[en]")
@@ -16,24 +17,4 @@ def phoneme_vocabulary() -> dict[str, Any]:
     entries = [*SPECIAL_TOKENS, *characters, *sorted(whole, key=len)]
     vocab = {token: number for number, token in enumerate(entries)}
     merges = [[token[:1], token[1:]] for token in sorted(whole, key=lambda each: (each.startswith("ˈ"), len(each)))]
-    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
-    return {
-        "version": "1.0",
-        "truncation": None,
-        "padding": None,
-        "added_tokens": [{"id": vocab[token], "content": token, **flags} for token in SPECIAL_TOKENS],
-        "normalizer": None,
-        "pre_tokenizer": {"type": "Whitespace"},
-        "post_processor": None,
-        "decoder": None,
-        "model": {
-            "type": "BPE",
-            "dropout": None,
-            "unk_token": "[UNK]",
-            "continuing_subword_prefix": None,
-            "end_of_word_suffix": None,
-            "fuse_unk": False,
-            "vocab": vocab,
-            "merges": merges,
-        },
-    }
+    return vocabulary_document(vocab, merges, SPECIAL_TOKENS)

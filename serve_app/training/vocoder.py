@@ -3,10 +3,7 @@ discriminators; first from the recordings' own patches, then from the GPT's late
 """
 
 import logging
-import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +12,7 @@ from torch import Tensor, nn
 
 from serve_app.training.device import half_precision
 from serve_app.training.discriminators import Discriminators, discriminator_loss, generator_losses
+from serve_app.training.loop import Rhythm
 from serve_app.training.spectrogram import mel_filters
 from serve_app.training.vocoder_module import VocoderModule
 
@@ -35,8 +33,7 @@ class VocoderTraining:
     mel_weight: float = 15.0
     passing_weight: float = 1.0
     alike_weight: float = 2.0
-    report_every: int = 50
-    save_every_s: float = 240.0
+    rhythm: Rhythm = field(default_factory=Rhythm)
 
 
 @dataclass(frozen=True)
@@ -71,80 +68,41 @@ def spectral_distance(made: Tensor, real: Tensor) -> Tensor:
     return torch.stack(distances).mean()
 
 
-@dataclass
-class VocoderState:
-    step: int = 0
-    adversarial_steps: int = 0
-    seconds: float = 0.0
-    history: list[dict[str, float]] = field(default_factory=list)
-
-
-class VocoderTrainer:
-    def __init__(self, module: VocoderModule, how: VocoderTraining, checkpoint_file: Path) -> None:
-        self.module, self._how, self._file = module, how, checkpoint_file
+class VocoderLearner:
+    def __init__(self, module: VocoderModule, source: WindowSource, how: VocoderTraining) -> None:
+        self.module, self._source, self._how = module, source, how
         self._device = next(module.parameters()).device
         self.discriminators = Discriminators().to(self._device)
         self._optimizer = torch.optim.AdamW(module.parameters(), how.learning_rate, how.betas, fused=True)
         self._opponent = torch.optim.AdamW(self.discriminators.parameters(), how.learning_rate, how.betas, fused=True)
-        self.state = VocoderState()
-        if checkpoint_file.is_file():
-            saved: dict[str, Any] = torch.load(checkpoint_file, map_location="cpu", weights_only=True)
-            module.load_state_dict(saved["module"])
-            self.discriminators.load_state_dict(saved["discriminators"])
-            self._optimizer.load_state_dict(saved["optimizer"])
-            self._opponent.load_state_dict(saved["opponent"])
-            self.state = VocoderState(**saved["state"])
 
-    def save(self) -> None:
-        partial = self._file.with_suffix(".partial")
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        content = {
+    def state_dict(self) -> dict[str, Any]:
+        return {
             "module": self.module.state_dict(),
             "discriminators": self.discriminators.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "opponent": self._opponent.state_dict(),
-            "state": asdict(self.state),
         }
-        torch.save(content, partial)
-        partial.replace(self._file)
 
-    def run(
-        self, source: WindowSource, stop: Callable[[int], tuple[bool, float]], report: Callable[[str], None]
-    ) -> None:
-        """Until `stop(step)` says so; it also gives the share of the learning rate for the step."""
-        how, state = self._how, self.state
-        last_saved_s = started_s = time.monotonic()
-        sums: dict[str, float] = {}
-        while True:
-            is_over, share = stop(state.step)
-            if is_over:
-                break
-            draw = np.random.default_rng([29, state.step])
-            rate = how.learning_rate * min(1.0, (state.step + 1) / how.warmup_steps) * share
-            for group in (*self._optimizer.param_groups, *self._opponent.param_groups):
-                group["lr"] = rate
-            windows = source.draw(how.batch, how.num_frames, draw)
-            for key, value in self._step(windows, state.step >= how.adversarial_from).items():
-                sums[key] = sums.get(key, 0.0) + value
-            state.step += 1
-            if state.step % how.report_every == 0:
-                now_s = time.monotonic()
-                state.seconds += now_s - started_s
-                started_s = now_s
-                means = {key: value / how.report_every for key, value in sums.items()}
-                sums.clear()
-                state.history.append({"step": state.step, "seconds": state.seconds, **means})
-                report(
-                    f"step {state.step} ({state.seconds:.0f} s)  " + "  ".join(f"{k} {v:.3f}" for k, v in means.items())
-                )
-                if now_s - last_saved_s > how.save_every_s:
-                    self.save()
-                    last_saved_s = now_s
-        self.save()
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        self.module.load_state_dict(saved["module"])
+        self.discriminators.load_state_dict(saved["discriminators"])
+        self._optimizer.load_state_dict(saved["optimizer"])
+        self._opponent.load_state_dict(saved["opponent"])
 
-    def _step(self, windows: Windows, is_adversarial: bool) -> dict[str, float]:
+    def learn(self, step: int, share: float) -> dict[str, float]:
         how = self._how
-        windows = windows.to(self._device)
+        rate = how.learning_rate * min(1.0, (step + 1) / how.warmup_steps) * share
+        for group in (*self._optimizer.param_groups, *self._opponent.param_groups):
+            group["lr"] = rate
+        windows = self._source.draw(how.batch, how.num_frames, np.random.default_rng([29, step])).to(self._device)
+        return self._learn_from(windows, step >= how.adversarial_from)
+
+    def validate(self) -> dict[str, float]:
+        return {}
+
+    def _learn_from(self, windows: Windows, is_adversarial: bool) -> dict[str, float]:
+        how = self._how
         with half_precision(self._device):
             made = self.module(windows.frames, windows.speaker)
         found: dict[str, float] = {}
@@ -166,7 +124,6 @@ class VocoderTrainer:
             self.discriminators.requires_grad_(True)
             passing, alike = generator_losses(real, judged)
             total = total + how.passing_weight * passing + how.alike_weight * alike
-            self.state.adversarial_steps += 1
             found = {"opposed": opposed.item(), "passing": passing.item(), "alike": alike.item()}
         total.backward()
         nn.utils.clip_grad_norm_(self.module.parameters(), 10.0)
