@@ -1,13 +1,13 @@
 """The commands: serve, say, bench. Options are settings by another name; knows nothing of how speech is made."""
 
 import asyncio
-import logging
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from serve_app import logs
 from serve_app.errors import ServiceError
 from serve_app.settings import Settings, make_settings
 from serve_app.training import commands as training
@@ -27,9 +27,7 @@ Quantization = Annotated[str | None, typer.Option(help=Settings.model_fields["qu
 
 def main() -> None:
     """Runs the command line. An error of ours is one line on stderr and exit status 1."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
-    for noisy in ("TTS", "trainer", "fsspec", "httpx", "httpx2", "numba"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    logs.configure("text")
     try:
         app()
     except ServiceError as error:
@@ -49,6 +47,7 @@ def serve(
 ) -> None:
     """Serve speech over HTTP until interrupted."""
     settings = make_settings(model=model, host=host, port=port, device=device, dtype=dtype, quantization=quantization)
+    logs.configure(settings.log_format)
     if local:
         from serve_app.local import run_local
 

@@ -1,6 +1,7 @@
 """The service without Ray: one process that answers HTTP at once and speaks when its model is loaded."""
 
 import asyncio
+import functools
 import logging
 import signal
 import socket
@@ -10,9 +11,11 @@ from contextlib import aclosing, contextmanager, suppress
 from typing import Protocol
 
 import uvicorn
+from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
 
 from serve_app.api.app import create_app
 from serve_app.errors import SettingsError, Unavailable
+from serve_app.metrics import NOT_RECORDED, Metrics, PrometheusExporter
 from serve_app.model.source import check_source
 from serve_app.settings import Settings
 from serve_app.speech.request import AudioChunk, ServiceStatus, SpeechRequest
@@ -37,14 +40,16 @@ class LoadedService(Protocol):
     def close(self) -> None: ...
 
 
-ServiceLoader = Callable[[Settings, Callable[[str], None]], LoadedService]
+ServiceLoader = Callable[[Settings, Callable[[str], None], Metrics], LoadedService]
 
 
-def load_speech_service(settings: Settings, progress: Callable[[str], None]) -> LoadedService:
+def load_speech_service(
+    settings: Settings, progress: Callable[[str], None], recorder: Metrics = NOT_RECORDED
+) -> LoadedService:
     """The real service, loaded and warm; blocks for as long as that takes."""
     from serve_app.speech.service import SpeechService  # here: whoever only serves HTTP never imports torch
 
-    return SpeechService.load(settings, progress)
+    return SpeechService.load(settings, progress, recorder)
 
 
 class LoadingBackend:
@@ -75,8 +80,31 @@ def run_local(settings: Settings, load_service: ServiceLoader = load_speech_serv
     failed: whoever started the process starts it again.
     """
     check_source(settings.model, accept_cpml=settings.accept_cpml)
-    with bound_socket(settings) as listener:
-        asyncio.run(_serve(settings, load_service, listener))
+    with bound_socket(settings) as listener, exported_metrics(settings) as recorder:
+        asyncio.run(_serve(settings, load_service, listener, recorder))
+
+
+@contextmanager
+def exported_metrics(settings: Settings) -> Generator[Metrics]:
+    """Metrics of this process on a port of their own, where one is asked for. Raises `SettingsError` if it is taken."""
+    if settings.metrics_port is None:
+        yield NOT_RECORDED
+        return
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    try:
+        server, thread = start_http_server(settings.metrics_port, settings.host, registry)
+    except OSError as error:
+        address = f"{settings.host}:{settings.metrics_port}"
+        raise SettingsError(
+            f"Cannot listen on {address}: {error.strerror}; choose another XTTS_METRICS_PORT."
+        ) from None
+    logger.info("metrics on http://%s:%d/metrics", settings.host, settings.metrics_port)
+    try:
+        yield Metrics(PrometheusExporter(registry))
+    finally:
+        server.shutdown()
+        thread.join()
 
 
 def bound_socket(settings: Settings) -> socket.socket:
@@ -94,11 +122,11 @@ def bound_socket(settings: Settings) -> socket.socket:
     return listener
 
 
-async def _serve(settings: Settings, load_service: ServiceLoader, listener: socket.socket) -> None:
+async def _serve(settings: Settings, load_service: ServiceLoader, listener: socket.socket, recorder: Metrics) -> None:
     backend = LoadingBackend(settings)
     server = _Server(
         uvicorn.Config(
-            create_app(backend, settings),
+            create_app(backend, settings, recorder=recorder),
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=int(settings.shutdown_timeout_s),
@@ -108,7 +136,8 @@ async def _serve(settings: Settings, load_service: ServiceLoader, listener: sock
         asyncio.get_running_loop().add_signal_handler(number, server.handle_exit, number, None)
     url = f"http://{settings.host}:{listener.getsockname()[1]}"
     logger.info("listening on %s, loading %s", url, settings.model)
-    life = asyncio.create_task(_live(settings, load_service, backend, server, url))
+    load = functools.partial(load_service, settings, logger.info, recorder)
+    life = asyncio.create_task(_live(load, backend, server, url))
     await server.serve(sockets=[listener])
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().remove_signal_handler(number)  # a second signal ends it at once
@@ -121,12 +150,10 @@ async def _serve(settings: Settings, load_service: ServiceLoader, listener: sock
         backend.service.close()
 
 
-async def _live(
-    settings: Settings, load_service: ServiceLoader, backend: LoadingBackend, server: uvicorn.Server, url: str
-) -> None:
+async def _live(load: Callable[[], LoadedService], backend: LoadingBackend, server: uvicorn.Server, url: str) -> None:
     """Loads the service and watches it. A failure of either ends the server."""
     try:
-        backend.service = await _load(settings, load_service)
+        backend.service = await _load(load)
         logger.info("ready on %s", url)
         while True:
             await asyncio.sleep(HEALTH_PERIOD_S)
@@ -136,7 +163,7 @@ async def _live(
         raise
 
 
-async def _load(settings: Settings, load_service: ServiceLoader) -> LoadedService:
+async def _load(load_service: Callable[[], LoadedService]) -> LoadedService:
     """Loads in a daemon thread, so that a signal ends the process while it loads."""
     loop = asyncio.get_running_loop()
     loaded: asyncio.Future[LoadedService] = loop.create_future()
@@ -151,7 +178,7 @@ async def _load(settings: Settings, load_service: ServiceLoader) -> LoadedServic
 
     def load() -> None:
         try:
-            loop.call_soon_threadsafe(settle, load_service(settings, logger.info), None)
+            loop.call_soon_threadsafe(settle, load_service(), None)
         except Exception as error:  # noqa: BLE001 (raised again where it is awaited)
             loop.call_soon_threadsafe(settle, None, error)
 

@@ -49,6 +49,11 @@ class Settings(BaseSettings):
     )
     port: int = Field(8100, ge=0, le=65535, description="HTTP port of `serve`; 0 lets the system choose")
 
+    metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="port that `serve` exports Prometheus metrics on; left out: none"
+    )
+    log_format: Literal["text", "json"] = Field("text", description="json: one object a line, for a log collector")
+
     max_slots: int = Field(0, ge=0, description="sentences decoded at once; 0 chooses 16 on a CPU, 64 on a GPU")
     max_waiting: int = Field(
         64, ge=1, description="what may wait before it is refused with 429: sentences, or with Ray Serve requests"

@@ -10,6 +10,7 @@ import numpy as np
 
 from serve_app.audio.pcm import Samples
 from serve_app.errors import EngineFailed, Overloaded, ServiceError, SynthesisFailed, VoiceNotFound
+from serve_app.metrics import NOT_RECORDED, Metrics
 from serve_app.settings import Settings
 from serve_app.speech.request import DEFAULT_VOICE, AudioChunk, ServiceStatus, SpeechRequest, SpeechSummary
 from serve_app.voices.info import VoiceInfo
@@ -126,7 +127,9 @@ class FakeService(FakeBackend):
         self.is_healthy = False
 
 
-def load_fake_service(settings: Settings, progress: Callable[[str], None]) -> FakeService:
+def load_fake_service(
+    settings: Settings, progress: Callable[[str], None], recorder: Metrics = NOT_RECORDED
+) -> FakeService:
     progress("loading the fake")
     service = FakeService()
     service.configure(chunk_delay_s=0.02)

@@ -21,12 +21,12 @@ from serve_app.errors import CheckpointError
 from serve_app.local import run_local
 from serve_app.settings import Settings
 from tests.fakes import load_fake_service
-def load(settings, progress):
+def load(settings, progress, recorder):
     progress("loading slowly")
     time.sleep(float(sys.argv[2]))
     if sys.argv[3] == "broken":
         raise CheckpointError("this is no checkpoint")
-    return load_fake_service(settings, progress)
+    return load_fake_service(settings, progress, recorder)
 logging.basicConfig(level=logging.INFO, stream=sys.stderr)
 run_local(Settings(port=int(sys.argv[1]), shutdown_timeout_s=5.0), load)
 """

@@ -6,14 +6,18 @@ from serve_app.api import health, openai, report, voices
 from serve_app.api.deps import ApiState
 from serve_app.api.errors import add_error_handlers
 from serve_app.api.middleware import BodyLimit, CancelOnDisconnect, RequestId
+from serve_app.api.observation import Observe
 from serve_app.api.references import ReferenceDecoder
+from serve_app.metrics import NOT_RECORDED, Metrics
 from serve_app.settings import MEBIBYTE, Settings
 from serve_app.speech.request import SpeechBackend
 
 MAX_UPLOADS_BYTES = 512 * MEBIBYTE  # of all requests of a process at once
 
 
-def create_app(backend: SpeechBackend, settings: Settings, *, is_request_id_echoed: bool = True) -> FastAPI:
+def create_app(
+    backend: SpeechBackend, settings: Settings, *, is_request_id_echoed: bool = True, recorder: Metrics = NOT_RECORDED
+) -> FastAPI:
     """All routes over `backend`. `is_request_id_echoed` is False behind a proxy that returns the header itself."""
     app = FastAPI(title="XTTS v2", description="Text to speech in a cloned voice.")
     max_body_bytes = settings.max_upload_bytes * 7 // 5 + MEBIBYTE  # base64 with line breaks, and the text
@@ -23,5 +27,6 @@ def create_app(backend: SpeechBackend, settings: Settings, *, is_request_id_echo
     add_error_handlers(app)
     app.add_middleware(BodyLimit, max_bytes=max_body_bytes, max_total_bytes=max(MAX_UPLOADS_BYTES, max_body_bytes))
     app.add_middleware(CancelOnDisconnect)
+    app.add_middleware(Observe, recorder=recorder)
     app.add_middleware(RequestId, is_echoed=is_request_id_echoed)  # added last: outermost
     return app

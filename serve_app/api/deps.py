@@ -9,6 +9,7 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
+from serve_app.api.observation import Observation, ObservationDep
 from serve_app.api.references import ReferenceDecoder
 from serve_app.api.streaming import complete
 from serve_app.errors import EmptyText, TextTooLong, Unavailable, VoiceNotFound
@@ -61,12 +62,27 @@ async def get_cleanup() -> AsyncIterator[AsyncExitStack]:
 CleanupDep = Annotated[AsyncExitStack, Depends(get_cleanup)]
 
 
-def start_speech(backend: SpeechBackend, request: SpeechRequest, cleanup: AsyncExitStack) -> AsyncGenerator[AudioChunk]:
-    """The request's stream to its marked end, or an error. It is closed at the latest when `cleanup` runs."""
-    chunks = backend.stream(request)
-    assert isinstance(chunks, AsyncGenerator), "a backend's stream can be closed early"
-    cleanup.push_async_callback(chunks.aclose)
-    return complete(chunks)
+@dataclass(frozen=True)
+class Speaker:
+    """The backend as one request meets it: watched, and left when the request is over."""
+
+    backend: SpeechBackend
+    seen: Observation
+    cleanup: AsyncExitStack
+
+    def start(self, request: SpeechRequest, sample_rate_hz: int) -> AsyncGenerator[AudioChunk]:
+        """The request's stream to its marked end, or an error. It is closed at the latest when the request ends."""
+        chunks = self.backend.stream(request)
+        assert isinstance(chunks, AsyncGenerator), "a backend's stream can be closed early"
+        self.cleanup.push_async_callback(chunks.aclose)
+        return self.seen.watch(request, complete(chunks), sample_rate_hz)
+
+
+def get_speaker(state: StateDep, seen: ObservationDep, cleanup: CleanupDep) -> Speaker:
+    return Speaker(state.backend, seen, cleanup)
+
+
+SpeakerDep = Annotated[Speaker, Depends(get_speaker)]
 
 
 def checked_text(text: str, settings: Settings, field: str) -> str:

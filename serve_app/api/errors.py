@@ -10,7 +10,9 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
 
+from serve_app.api.observation import Observation
 from serve_app.errors import Overloaded, RequestError, ServiceError, Unavailable
 
 logger = logging.getLogger(__name__)
@@ -31,6 +33,12 @@ def error_response(error: ServiceError) -> JSONResponse:
         delay_s = DEFAULT_RETRY_AFTER_S if error.retry_after_s is None else error.retry_after_s
         headers["retry-after"] = str(max(1, math.ceil(delay_s)))
     return _json(error.status, error.code, error.message, error.field, headers)
+
+
+async def send_error(error: ServiceError, scope: Scope, receive: Receive, send: Send) -> None:
+    """The answer of a middleware, which no handler of the application sees."""
+    _note(scope, error.code)
+    await error_response(error)(scope, receive, send)
 
 
 def invalid_fields(details: Sequence[ErrorDetails]) -> RequestError:
@@ -62,6 +70,7 @@ def add_error_handlers(app: FastAPI) -> None:
 
 async def _on_service_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ServiceError)
+    _note(request.scope, error.code)
     if error.status == 500:  # 503 is a state, which probes ask for again and again
         logger.error("%s %s: %s: %s", request.method, request.url.path, error.code, error.message)
     return error_response(error)
@@ -71,6 +80,7 @@ async def _on_http_exception(request: Request, error: Exception) -> JSONResponse
     """Unknown routes, wrong methods and unreadable form bodies, as the framework reports them."""
     assert isinstance(error, HTTPException)
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "invalid_request")
+    _note(request.scope, code)
     return _json(error.status_code, code, str(error.detail), None, dict(error.headers or {}))
 
 
@@ -80,6 +90,13 @@ async def _on_unexpected_error(request: Request, error: Exception) -> JSONRespon
     message = f"The service failed unexpectedly; report request id {request_id} to its operator."
     headers = {"x-request-id": request_id} if request_id else {}
     return _json(ServiceError.status, ServiceError.code, message, None, headers)
+
+
+def _note(scope: Scope, code: str) -> None:
+    """For the request's record."""
+    seen = scope.get("state", {}).get("observation")
+    if isinstance(seen, Observation):
+        seen.code = code
 
 
 def _json(status: int, code: str, message: str, field: str | None, headers: Mapping[str, str]) -> JSONResponse:

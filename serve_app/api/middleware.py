@@ -8,7 +8,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serve_app.api.errors import error_response
+from serve_app.api.errors import send_error
 from serve_app.errors import Overloaded, UploadTooLarge
 
 UPLOAD_RETRY_AFTER_S = 2.0
@@ -65,7 +65,7 @@ class BodyLimit:
             return
         announced = Headers(scope=scope).get("content-length", "")
         if announced.isdecimal() and int(announced) > self._max_bytes:
-            await error_response(self._too_large())(scope, receive, send)
+            await send_error(self._too_large(), scope, receive, send)
             return
         num_bytes = 0
 

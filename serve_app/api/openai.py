@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from serve_app.api.body import parse_strings, read_form, read_json
-from serve_app.api.deps import ApiState, CleanupDep, FactsDep, StateDep, check_speakable, checked_text, start_speech
+from serve_app.api.deps import ApiState, FactsDep, SpeakerDep, StateDep, check_speakable, checked_text
 from serve_app.api.errors import InvalidField, fields_named
 from serve_app.api.schemas import SpeechBody, body_docs
 from serve_app.api.streaming import AudioResponse, encoded, opened
@@ -38,12 +38,12 @@ class _Asked:
 @router.post(
     "/v1/audio/speech", response_class=Response, openapi_extra=body_docs(SpeechBody, reference_audio=_FILE_DOCS)
 )
-async def speak(request: Request, state: StateDep, facts: FactsDep, cleanup: CleanupDep) -> AudioResponse:
+async def speak(request: Request, state: StateDep, facts: FactsDep, speaker: SpeakerDep) -> AudioResponse:
     """The text as audio, sent while it is spoken. A transfer that ends without its last chunk has failed."""
     asked = await _read(request, state)
     with fields_named({"text": "input", "reference": asked.reference_field}):
         speech_request = await _to_speech_request(asked, state, facts)
-        chunks = await opened(start_speech(state.backend, speech_request, cleanup))
+        chunks = await opened(speaker.start(speech_request, facts.sample_rate_hz))
     encoder = encoder_for(asked.body.response_format)
     headers = {"x-sample-rate": str(facts.sample_rate_hz), "cache-control": "no-store"}
     blocks: AsyncIterator[bytes] = encoded(chunks, encoder)

@@ -7,7 +7,7 @@ import time
 from fastapi import APIRouter, Request
 
 from serve_app.api.body import read_json
-from serve_app.api.deps import ApiState, CleanupDep, FactsDep, StateDep, check_speakable, checked_text, start_speech
+from serve_app.api.deps import ApiState, FactsDep, SpeakerDep, StateDep, check_speakable, checked_text
 from serve_app.api.errors import fields_named
 from serve_app.api.schemas import SynthesizeBody, SynthesizeResponse, body_docs
 from serve_app.audio.encoders import encode_wav
@@ -21,13 +21,13 @@ FIELD_NAMES = {"language": "lang", "reference": "speaker_wav_b64"}  # the seam's
 
 
 @router.post("/synthesize_base64", openapi_extra=body_docs(SynthesizeBody))
-async def synthesize(request: Request, state: StateDep, facts: FactsDep, cleanup: CleanupDep) -> SynthesizeResponse:
+async def synthesize(request: Request, state: StateDep, facts: FactsDep, speaker: SpeakerDep) -> SynthesizeResponse:
     """The text as one WAV file in base64."""
     started_s = time.perf_counter()
     body = await read_json(request, SynthesizeBody)
     with fields_named(FIELD_NAMES):
         speech_request = await _to_speech_request(body, state, facts)
-        samples, summary = await collect(start_speech(state.backend, speech_request, cleanup))
+        samples, summary = await collect(speaker.start(speech_request, facts.sample_rate_hz))
     encoding_started_s = time.perf_counter()
     audio_base64 = await asyncio.to_thread(_wav_base64, samples, facts.sample_rate_hz)
     now_s = time.perf_counter()

@@ -8,11 +8,14 @@ from ray.serve.config import AutoscalingConfig
 from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp
 
+from serve_app import logs
 from serve_app.api.app import create_app
 from serve_app.deployment.backend import ENGINE_NAME, EngineBackend
-from serve_app.deployment.replica import EngineReplica, log_to_stderr
+from serve_app.deployment.ray_metrics import RayExporter
+from serve_app.deployment.replica import PLAIN, EngineReplica
 from serve_app.errors import SettingsError
 from serve_app.local import ServiceLoader, load_speech_service
+from serve_app.metrics import Metrics
 from serve_app.settings import Settings, make_settings
 
 TARGET_LOAD = 0.75  # of the slots: where autoscaling adds a replica
@@ -24,13 +27,14 @@ class Ingress:
     """The HTTP application in a process of its own, built where it runs."""
 
     def __init__(self, settings: Settings, engine: DeploymentHandle[Any]) -> None:
-        log_to_stderr()
+        logs.configure(settings.log_format, text_format=PLAIN)
         self._settings = settings
         self._engine = engine
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """Called by Serve after the constructor. Serve's proxy returns `x-request-id` itself."""
-        return create_app(EngineBackend(self._engine), self._settings, is_request_id_echoed=False)
+        backend = EngineBackend(self._engine)
+        return create_app(backend, self._settings, is_request_id_echoed=False, recorder=Metrics(RayExporter()))
 
 
 def build_app(args: dict[str, Any]) -> serve.Application:

@@ -86,6 +86,7 @@ def _start_ray(settings: Settings) -> None:
         logging_level=logging.WARNING,
         object_store_memory=OBJECT_STORE_BYTES,
         _node_ip_address="127.0.0.1",
+        _metrics_export_port=settings.metrics_port,
     )
     serve.start(
         proxy_location=ProxyLocation.HeadOnly,

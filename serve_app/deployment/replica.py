@@ -2,14 +2,16 @@
 
 import logging
 import os
-import sys
 import threading
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 
+from serve_app import logs
+from serve_app.deployment.ray_metrics import RayExporter
 from serve_app.errors import EngineFailed, ServiceError, Unavailable
 from serve_app.local import ServiceLoader
+from serve_app.metrics import Metrics
 from serve_app.settings import Settings
 from serve_app.speech.request import AudioChunk, ServiceStatus, SpeechRequest
 
@@ -17,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 LOST_MESSAGE = "The engine replica that spoke this request is gone; a new one is started, try again."
 LOST_RETRY_AFTER_S = 5.0
+PLAIN = "%(message)s"  # Ray passes the lines of a replica on with a prefix of its own
 END_DELAY_S = 1.0  # of a replica whose engine failed
 
 
@@ -24,11 +27,11 @@ class EngineReplica:
     """One service in one process. Serve waits for its running streams before it lets it go."""
 
     def __init__(self, settings: Settings, load_service: ServiceLoader) -> None:
-        log_to_stderr()
+        logs.configure(settings.log_format, text_format=PLAIN)
         self._is_ending = False
         # Serve calls this on a running event loop, and a load may use one of its own.
         with ThreadPoolExecutor(1, "load") as loader:
-            self._service = loader.submit(load_service, settings, logger.info).result()
+            self._service = loader.submit(load_service, settings, logger.info, Metrics(RayExporter())).result()
 
     async def stream(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk | ServiceError]:
         """The service's chunks; its error is the last item, because Ray logs what is raised as a failure of its own."""
@@ -65,8 +68,3 @@ class EngineReplica:
         if hasattr(self, "_service"):
             await self._service.drain()
             self._service.close()
-
-
-def log_to_stderr() -> None:
-    """Our own log lines in a replica's process, where Ray passes them on."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)

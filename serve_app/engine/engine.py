@@ -18,6 +18,7 @@ import numpy.typing as npt
 from serve_app.engine.config import EngineConfig
 from serve_app.engine.model_runner import ModelRunner, StepCodes
 from serve_app.engine.renderer import AudioStream, Renderer
+from serve_app.engine.reporter import EngineReporter
 from serve_app.engine.scheduler import Scheduler, Step
 from serve_app.engine.sequence import (
     EngineStats,
@@ -28,6 +29,7 @@ from serve_app.engine.sequence import (
     Status,
 )
 from serve_app.errors import CeilingReached, EngineFailed, Overloaded, ServiceError, SynthesisFailed, Unavailable
+from serve_app.metrics import NOT_RECORDED, Metrics
 from serve_app.model.config import GptConfig
 
 logger = logging.getLogger(__name__)
@@ -58,9 +60,17 @@ class Job:
 class Engine:
     """Every sequence ends exactly once: finished, failed or aborted. If the loop dies, every waiter gets the error."""
 
-    def __init__(self, runner: ModelRunner, renderer: Renderer, gpt: GptConfig, config: EngineConfig) -> None:
+    def __init__(
+        self,
+        runner: ModelRunner,
+        renderer: Renderer,
+        gpt: GptConfig,
+        config: EngineConfig,
+        recorder: Metrics = NOT_RECORDED,
+    ) -> None:
         self._runner, self._renderer, self._gpt, self._config = runner, renderer, gpt, config
         self._scheduler = Scheduler(config)
+        self._reporter = EngineReporter(recorder, self._scheduler, config.max_slots)
         self._jobs: dict[int, Job] = {}  # alive, owned by the engine thread
         self._condition = threading.Condition()
         self._inbox: deque[Job] = deque()  # under the condition, like the next four
@@ -174,6 +184,7 @@ class Engine:
         """Waits for work; takes newcomers and aborts. False when the engine is closed."""
         with self._condition:
             while not (self._jobs or self._inbox or self._aborts or self._failure):
+                self._reporter.report(self._stats)
                 self._condition.wait()
             self._last_step_s = time.monotonic()
             newcomers, aborts = list(self._inbox), list(self._aborts)
@@ -188,7 +199,7 @@ class Engine:
         return self._failure is None
 
     def _step(self) -> None:
-        step = self._scheduler.schedule()
+        step, before = self._scheduler.schedule(), self._stats
         started_s = time.monotonic()
         prefilled = self._runner.prefill(step.prefill) if step.prefill else None
         middle_s = time.monotonic()
@@ -209,6 +220,7 @@ class Engine:
             decode_s=self._stats.decode_s + decoded_s - middle_s,
             render_s=self._stats.render_s + time.monotonic() - render_start_s,
         )
+        self._reporter.step(before, self._stats)
 
     def _commit(self, sequences: tuple[Sequence, ...], result: StepCodes) -> None:
         stop = self._gpt.stop_audio_token
@@ -265,6 +277,7 @@ class Engine:
 
     def _forget(self, job: Job) -> None:
         if self._jobs.pop(job.sequence.sequence_id, None) is not None:
+            self._reporter.over(job.sequence.status)
             with self._condition:
                 self._num_alive -= 1
 
@@ -279,6 +292,7 @@ class Engine:
         for job in jobs:
             if not job.sequence.status.is_over:
                 job.sequence.status = Status.FAILED
+                self._reporter.over(Status.FAILED)
                 job.put(failure)
 
     def _count(self, step: Step, results: tuple[StepCodes | None, ...], num_samples: int) -> None:

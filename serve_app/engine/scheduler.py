@@ -55,6 +55,11 @@ class Scheduler:
     def num_free_slots(self) -> int:
         return len(self._free_slots)
 
+    @property
+    def oldest_due_s(self) -> float | None:
+        """Since when the most urgent of the waiting sentences is wanted; None where nobody waits."""
+        return self._waiting[0].due_s if self._waiting else None
+
     def add(self, sequence: Sequence) -> None:
         """Queues a sequence; how many may wait is the caller's to say."""
         assert sequence.status is Status.WAITING

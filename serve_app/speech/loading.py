@@ -19,6 +19,7 @@ from serve_app.engine.engine import Engine
 from serve_app.engine.model_runner import ModelRunner
 from serve_app.engine.renderer import Renderer
 from serve_app.engine.sequence import STREAMING_CHUNKS, Prompt, SamplingParams
+from serve_app.metrics import NOT_RECORDED, Metrics
 from serve_app.model.checkpoint import Checkpoint, load_checkpoint
 from serve_app.model.conditioning import VoiceEncoder
 from serve_app.model.device import Compute, choose_compute, num_cpus
@@ -43,7 +44,7 @@ WARM_UP_CODES = 48  # past the first three chunks
 MADE_UP_VOICE = "this checkpoint brings no voices: the voice 'default' is a made-up one; send a reference recording"
 
 
-def load_service(settings: Settings, progress: Progress) -> SpeechService:
+def load_service(settings: Settings, progress: Progress, recorder: Metrics) -> SpeechService:
     """See `SpeechService.load`."""
     compute = choose_compute(settings.device, settings.dtype, settings.quantization)
     if compute.device.type == "cpu":
@@ -60,7 +61,7 @@ def load_service(settings: Settings, progress: Progress) -> SpeechService:
     voices, notices = _voices(checkpoint, encoder)
     tokenizer = Tokenizer(checkpoint.tokenizer_file, checkpoint.config.languages, checkpoint.pronunciations_file)
     progress(f"building the engine: {compute}")
-    engine = build_engine(checkpoint, compute, engine_config(settings, compute))
+    engine = build_engine(checkpoint, compute, engine_config(settings, compute), recorder)
     checkpoint.tensors.clear()  # each part has packed its own
     _give_back_freed_memory()
     progress("warming up")
@@ -72,6 +73,7 @@ def load_service(settings: Settings, progress: Progress) -> SpeechService:
         checkpoint.fingerprint,
         lambda samples, _: encoder.encode(samples),
         ReferenceTrimmer(checkpoint.config.conditioning.max_reference_s),
+        recorder,
     )
     progress(f"{checkpoint.config.name} is ready after {time.monotonic() - started_s:.1f} s")
     return SpeechService(
@@ -118,7 +120,9 @@ def engine_config(settings: Settings, compute: Compute) -> EngineConfig:
     return replace(bounds, max_prefill_rows=2_048, max_render_frames=8_192, max_window_batch=32)
 
 
-def build_engine(checkpoint: Checkpoint, compute: Compute, config: EngineConfig) -> Engine:
+def build_engine(
+    checkpoint: Checkpoint, compute: Compute, config: EngineConfig, recorder: Metrics = NOT_RECORDED
+) -> Engine:
     """An engine with the checkpoint's GPT and vocoder, its thread running."""
     shapes, device = checkpoint.config, compute.device
     make_linear = linear_maker(device, compute.dtype, is_int8=compute.is_int8)
@@ -127,7 +131,7 @@ def build_engine(checkpoint: Checkpoint, compute: Compute, config: EngineConfig)
     renderer = Renderer(vocoder, config, device)
     renderer.warm_up()
     runner = ModelRunner(gpt, config, device=device, cache_dtype=compute.cache_dtype)
-    return Engine(runner, renderer, shapes.gpt, config)
+    return Engine(runner, renderer, shapes.gpt, config, recorder)
 
 
 async def warm_up(engine: Engine, voice: VoiceLatents) -> None:

@@ -17,6 +17,7 @@ from serve_app.audio.pcm import Samples
 from serve_app.engine.engine import Engine
 from serve_app.engine.sequence import STREAMING_CHUNKS, WHOLE, Prompt, SamplingParams, SequenceOutput
 from serve_app.errors import CeilingReached, EmptyText, ServiceError, SynthesisFailed, VoiceNotFound
+from serve_app.metrics import NOT_RECORDED, Metrics
 from serve_app.model.config import CODE_RATE_HZ, SAMPLE_RATE_HZ, ModelConfig
 from serve_app.model.tokenizer import Tokenizer
 from serve_app.settings import Settings
@@ -83,11 +84,11 @@ class SpeechService:
         self._device, self._notices = device, notices
 
     @staticmethod
-    def load(settings: Settings, progress: Callable[[str], None]) -> "SpeechService":
+    def load(settings: Settings, progress: Callable[[str], None], recorder: Metrics = NOT_RECORDED) -> "SpeechService":
         """Loads the model and warms it up; blocks. Raises a `StartupError` that says what is wrong."""
         from serve_app.speech.loading import load_service
 
-        return load_service(settings, progress)
+        return load_service(settings, progress, recorder)
 
     @property
     def engine(self) -> Engine:

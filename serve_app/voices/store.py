@@ -17,8 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
+from serve_app import metrics
 from serve_app.audio.pcm import Recording, Samples
 from serve_app.errors import RequestError
+from serve_app.metrics import NOT_RECORDED, Metrics
 from serve_app.voices.reference import ReferenceTrimmer
 from serve_app.voices.voice import VoiceFileError, VoiceLatents
 
@@ -48,12 +50,13 @@ class VoiceStore:
         fingerprint: str,
         encode: Callable[[Samples, int], VoiceLatents],
         trimmer: ReferenceTrimmer,
+        recorder: Metrics = NOT_RECORDED,
     ) -> None:
         self._directory = directory.expanduser()
         self._max_bytes = max_bytes
         self._fingerprint = fingerprint
         self._encode = encode
-        self._trimmer = trimmer
+        self._trimmer, self._metrics = trimmer, recorder
         self._voices: OrderedDict[str, StoredVoice] = OrderedDict()  # least recently used first
         self._num_bytes = 0
         self._pending: dict[str, asyncio.Task[StoredVoice]] = {}
@@ -74,6 +77,7 @@ class VoiceStore:
         voice = self._voices.get(key)
         if voice is not None:
             self._voices.move_to_end(key)
+            self._metrics.add(metrics.VOICES, found="memory")
             return voice
         try:
             return await asyncio.shield(self._pending.get(key) or self._start(key, recording))
@@ -112,7 +116,9 @@ class VoiceStore:
     async def _load_or_encode(self, key: str, recording: Recording) -> StoredVoice:
         voice = await asyncio.to_thread(self._read, key)
         if voice is not None:
+            self._metrics.add(metrics.VOICES, found="disk")
             return voice
+        self._metrics.add(metrics.VOICES, found="encoded")
         async with self._encoding:  # one at a time: a burst of new voices must not take all threads and memory
             return await asyncio.to_thread(self._encode_and_write, key, recording)
 

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 import httpx
 import pytest
 import uvicorn
+from prometheus_client import CollectorRegistry
 
 from serve_app.api.app import create_app
+from serve_app.metrics import Metrics, PrometheusExporter
 from serve_app.settings import Settings
 from tests.fakes import FakeBackend
 
@@ -23,6 +25,11 @@ class Server:
     url: str
     backend: FakeBackend
     client: httpx.Client
+    registry: CollectorRegistry
+
+    def metric(self, name: str, **labels: str) -> float:
+        """As Prometheus would read it now; 0 where nothing was recorded."""
+        return self.registry.get_sample_value(name, labels) or 0.0
 
     def wait_until_idle(self, timeout_s: float = 5.0) -> float:
         """Seconds until no stream is open in the backend."""
@@ -35,15 +42,16 @@ class Server:
 
 @contextmanager
 def running(settings: Settings) -> Generator[Server]:
-    backend = FakeBackend()
+    backend, registry = FakeBackend(), CollectorRegistry()
+    app = create_app(backend, settings, recorder=Metrics(PrometheusExporter(registry)))
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server = uvicorn.Server(uvicorn.Config(create_app(backend, settings), log_level="critical"))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
         with httpx.Client(base_url=url, timeout=20.0) as client:
-            yield Server(url, backend, client)
+            yield Server(url, backend, client, registry)
     finally:
         server.should_exit = True
         thread.join()

@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import re
 import signal
 import time
 from collections.abc import Generator
+from contextlib import suppress
 
 import httpx
 import numpy as np
@@ -26,6 +28,7 @@ from tests.fakes import load_fake_service, sine_for
 from tests.ports import free_port
 
 ROUTE = "/v1/audio/speech"
+METRICS_PORT = free_port()
 LONG = "a long text, " * 20  # 130 chunks: about three seconds of the fake's time
 
 
@@ -35,6 +38,7 @@ def client() -> Generator[httpx.Client]:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     port = free_port()
     ray.init(
+        _metrics_export_port=METRICS_PORT,
         address="local",
         num_cpus=2,
         include_dashboard=False,
@@ -97,6 +101,20 @@ def test_request_id_is_returned_once(client: httpx.Client) -> None:
     answer = client.get("/health/live", headers={"x-request-id": "job-7"})
     assert answer.headers.get_list("x-request-id") == ["job-7"]
     assert len(client.get("/health/live", headers={"x-request-id": "a b"}).headers["x-request-id"]) == 36
+
+
+@pytest.mark.ray
+def test_metrics_leave_by_rays_exporter(client: httpx.Client) -> None:
+    """Within a few seconds: replicas hand them to their node's agent now and then."""
+    assert client.post(ROUTE, json={"input": "Hello."}).status_code == 200
+    wanted = re.compile(rf'ray_xtts_requests_total{{[^}}]*code="ok"[^}}]*route="{ROUTE}"[^}}]*}} [1-9]')
+    deadline_s, text = time.perf_counter() + 40.0, ""
+    while not wanted.search(text) and time.perf_counter() < deadline_s:
+        time.sleep(0.5)
+        with suppress(httpx.TransportError):
+            text = httpx.get(f"http://127.0.0.1:{METRICS_PORT}/metrics").text
+    assert wanted.search(text), "\n".join(line for line in text.splitlines() if "xtts" in line)
+    assert 'deployment="Ingress"' in text and "ray_xtts_first_audio_seconds_bucket" in text
 
 
 @pytest.mark.ray

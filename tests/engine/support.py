@@ -16,6 +16,7 @@ from serve_app.engine.engine import Engine
 from serve_app.engine.model_runner import ModelRunner
 from serve_app.engine.renderer import Renderer
 from serve_app.engine.sequence import FinishReason, Prompt
+from serve_app.metrics import NOT_RECORDED, Metrics
 from serve_app.model.checkpoint import Checkpoint
 from serve_app.model.config import NUM_CONDITIONING_LATENTS
 from serve_app.model.device import Compute
@@ -122,11 +123,13 @@ def running(
     config: EngineConfig | None = None,
     compute: Compute = FLOAT32,
     runner: ModelRunner | None = None,
+    recorder: Metrics = NOT_RECORDED,
 ) -> Generator[Engine]:
     """An engine on these weights, closed at the end."""
     config = config or EngineConfig(max_slots=8)
     renderer = Renderer(make_vocoder(checkpoint, compute), config, compute.device)
-    engine = Engine(runner or make_runner(checkpoint, config, compute), renderer, checkpoint.config.gpt, config)
+    runner = runner or make_runner(checkpoint, config, compute)
+    engine = Engine(runner, renderer, checkpoint.config.gpt, config, recorder)
     try:
         yield engine
     finally:

@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 import torch
+from prometheus_client import CollectorRegistry
 
 from serve_app.engine.config import EngineConfig
 from serve_app.engine.engine import Engine
 from serve_app.engine.model_runner import ModelRunner, StepCodes
 from serve_app.engine.sequence import STREAMING_CHUNKS, WHOLE, FinishReason, Prompt, SamplingParams, Sequence
 from serve_app.errors import EngineFailed, Overloaded, ServiceError, SynthesisFailed, Unavailable
+from serve_app.metrics import Metrics, PrometheusExporter
 from serve_app.model.checkpoint import Checkpoint
 from serve_app.voices.voice import VoiceLatents
 from tests.engine.reference import load
@@ -322,7 +324,9 @@ def test_thousand_visitors_leave_nothing_behind(checkpoint: Checkpoint) -> None:
         await asyncio.gather(*(visit(engine) for _ in range(1_000)))
         await _gone(engine)
 
-    with running(checkpoint, EngineConfig(max_slots=8, max_waiting=200)) as engine:
+    registry = CollectorRegistry()
+    recorder = Metrics(PrometheusExporter(registry))
+    with running(checkpoint, EngineConfig(max_slots=8, max_waiting=200), recorder=recorder) as engine:
         run(everyone(engine))
         engine.check_health()
         assert num_ended + num_left + num_refused == 1_000
@@ -330,6 +334,9 @@ def test_thousand_visitors_leave_nothing_behind(checkpoint: Checkpoint) -> None:
         scheduler = engine._scheduler
         assert (scheduler.num_waiting, scheduler.num_running, scheduler.num_free_slots) == (0, 0, 8)
         assert (engine._jobs, len(engine._inbox), len(engine._aborts)) == ({}, 0, 0)
+    assert registry.get_sample_value("xtts_codes_total") == engine.stats.num_codes
+    assert (registry.get_sample_value("xtts_slots_used"), registry.get_sample_value("xtts_sentences_waiting")) == (0, 0)
+    assert (registry.get_sample_value("xtts_sentences_total", {"outcome": "finished"}) or 0.0) >= num_ended
 
 
 async def _listen(engine: Engine, prompt: Prompt, num_wanted: int) -> FinishReason | None:

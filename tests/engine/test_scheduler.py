@@ -11,7 +11,7 @@ from serve_app.engine.scheduler import PREFIX_EXTRA_ROWS, Scheduler, prefix_rows
 from serve_app.engine.sequence import Prompt, SamplingParams, Sequence, Status
 
 
-def _sequence(sequence_id: int, num_tokens: int = 10, arrival_s: float = 0.0, delay_s: float = 0.0) -> Sequence:
+def new_sequence(sequence_id: int, num_tokens: int = 10, arrival_s: float = 0.0, delay_s: float = 0.0) -> Sequence:
     voice = cast(Any, None)  # the scheduler reads none
     return Sequence(sequence_id, Prompt(tuple(range(num_tokens)), voice, SamplingParams(), delay_s=delay_s), arrival_s)
 
@@ -42,7 +42,7 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     @rule(num_tokens=st.integers(1, 401), delay_s=st.integers(0, 8))
     def add(self, num_tokens: int, delay_s: int) -> None:
-        sequence = _sequence(len(self.everyone), num_tokens, len(self.everyone), delay_s)
+        sequence = new_sequence(len(self.everyone), num_tokens, len(self.everyone), delay_s)
         self.scheduler.add(sequence)
         self.everyone.append(sequence)
         self.waiting.append(sequence)
@@ -149,7 +149,7 @@ def test_long_random_life_ends_with_all_slots_free() -> None:
         for _ in range(chance.randint(0, 2)):
             if scheduler.num_waiting >= 8:
                 continue
-            sequence = _sequence(num_added, chance.randint(1, 60), step, chance.choice((0, 0, 20, 60)))
+            sequence = new_sequence(num_added, chance.randint(1, 60), step, chance.choice((0, 0, 20, 60)))
             scheduler.add(sequence)
             num_added += 1
             alive.append(sequence)
@@ -176,14 +176,14 @@ def test_long_random_life_ends_with_all_slots_free() -> None:
 
 
 def test_prefix_counts_latents_marks_and_start_code() -> None:
-    assert prefix_rows(_sequence(0, 23)) == 23 + 32 + 2 + 1
+    assert prefix_rows(new_sequence(0, 23)) == 23 + 32 + 2 + 1
     assert PREFIX_EXTRA_ROWS == 35
 
 
 def test_prefix_larger_than_the_budget_is_read_alone() -> None:
     scheduler = Scheduler(EngineConfig(max_slots=4, max_prefill_rows=100))
     for sequence_id, num_tokens in enumerate((300, 10, 10, 300)):
-        scheduler.add(_sequence(sequence_id, num_tokens))
+        scheduler.add(new_sequence(sequence_id, num_tokens))
     steps = [[sequence.sequence_id for sequence in scheduler.schedule().prefill] for _ in range(3)]
     assert steps == [[0], [1, 2], [3]]
 
@@ -192,8 +192,8 @@ def test_newcomer_goes_before_sentences_that_are_heard_later() -> None:
     """Seven sentences ahead of the one that is heard leave the slot to who has heard nothing yet."""
     scheduler = Scheduler(EngineConfig(max_slots=1))
     for sequence_id in range(8):
-        scheduler.add(_sequence(sequence_id, arrival_s=0.0, delay_s=4.0 * sequence_id))
-    scheduler.add(_sequence(8, arrival_s=3.0))
+        scheduler.add(new_sequence(sequence_id, arrival_s=0.0, delay_s=4.0 * sequence_id))
+    scheduler.add(new_sequence(8, arrival_s=3.0))
     order = []
     for _ in range(9):
         (sequence,) = scheduler.schedule().prefill

@@ -1,0 +1,167 @@
+"""What is kept of each request: one record, which becomes one line of the log and the metrics of HTTP."""
+
+import logging
+import time
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serve_app import metrics
+from serve_app.metrics import Metrics
+from serve_app.speech.request import AudioChunk, SpeechRequest, SpeechSummary
+
+logger = logging.getLogger("serve_app.requests")
+
+OK, CLIENT_LEFT, TRUNCATED, UNEXPECTED = "ok", "client_left", "truncated", "internal_error"
+NO_ROUTE = "none"  # where no route matched, so that a scanner's paths make no new labels
+QUIET_ROUTES = frozenset({"/health", "/health/live", "/health/ready"})  # asked every few seconds: logged if they fail
+LATE_S = 0.02  # what a player's own buffer covers
+
+
+@dataclass
+class Playback:
+    """A player that starts at the first audio and never stops by itself: how often it would have run dry."""
+
+    num_underruns: int = 0
+    _ends_s: float | None = None
+
+    def heard(self, duration_s: float, asked_s: float, came_s: float) -> None:
+        """A chunk that was asked for and came. Only waiting for us counts, not a client that reads slowly."""
+        if self._ends_s is None:
+            self._ends_s = came_s + duration_s
+            return
+        left_s = max(0.0, self._ends_s - asked_s)
+        if came_s - asked_s > left_s + LATE_S:
+            self.num_underruns += 1
+        self._ends_s = max(self._ends_s, came_s) + duration_s
+
+
+@dataclass
+class Observation:
+    """One request as it went. No text and no audio is kept."""
+
+    request_id: str
+    method: str
+    started_s: float
+    status: int = 0
+    code: str = OK
+    request: SpeechRequest | None = None
+    first_audio_s: float | None = None  # after its arrival
+    audio_s: float = 0.0
+    playback: Playback = field(default_factory=Playback)
+    summary: SpeechSummary | None = None
+
+    async def watch(
+        self, request: SpeechRequest, chunks: AsyncGenerator[AudioChunk], sample_rate_hz: int
+    ) -> AsyncGenerator[AudioChunk]:
+        """The same chunks."""
+        self.request = request
+        asked_s = time.perf_counter()
+        async for chunk in chunks:
+            now_s = time.perf_counter()
+            if len(chunk.samples):
+                if self.first_audio_s is None:
+                    self.first_audio_s = now_s - self.started_s
+                duration_s = len(chunk.samples) / sample_rate_hz
+                self.audio_s += duration_s
+                self.playback.heard(duration_s, asked_s, now_s)
+            self.summary = chunk.summary or self.summary
+            yield chunk
+            asked_s = time.perf_counter()
+
+
+def get_observation(request: Request) -> Observation:
+    return cast(Observation, request.state.observation)
+
+
+ObservationDep = Annotated[Observation, Depends(get_observation)]
+
+
+class Observe:
+    """Opens a record for each request, and closes it however the request ends."""
+
+    def __init__(self, app: ASGIApp, *, recorder: Metrics) -> None:
+        self._app, self._metrics = app, recorder
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        state = scope.setdefault("state", {})
+        seen = Observation(state.get("request_id", ""), scope["method"], time.perf_counter())
+        state["observation"] = seen
+        is_complete = False
+
+        async def watched_send(message: Message) -> None:
+            nonlocal is_complete
+            if message["type"] == "http.response.start":
+                seen.status = message["status"]
+            await send(message)
+            is_complete = message["type"] == "http.response.body" and not message.get("more_body", False)
+
+        try:
+            await self._app(scope, receive, watched_send)
+            if not is_complete:
+                seen.code = CLIENT_LEFT
+        except Exception:
+            seen.status, seen.code = (seen.status, TRUNCATED) if seen.status else (500, UNEXPECTED)
+            raise
+        except BaseException:
+            seen.code = CLIENT_LEFT
+            raise
+        finally:
+            self._close(seen, _route(scope))
+
+    def _close(self, seen: Observation, route: str) -> None:
+        total_s = time.perf_counter() - seen.started_s
+        recorder = self._metrics
+        recorder.add(metrics.REQUESTS, route=route, status=str(seen.status), code=seen.code)
+        if seen.request is not None:
+            recorder.observe(metrics.REQUEST_SECONDS, total_s, route=route)
+            recorder.add(metrics.UNDERRUNS, seen.playback.num_underruns)
+        if seen.first_audio_s is not None:
+            recorder.observe(metrics.FIRST_AUDIO, seen.first_audio_s, route=route)
+            recorder.add(metrics.AUDIO_SECONDS, seen.audio_s, route=route)
+        if seen.summary is not None:
+            recorder.observe(metrics.REAL_TIME_FACTOR, total_s / max(seen.audio_s, 1e-3), route=route)
+            for stage in ("text", "voice", "queue", "synthesis"):
+                recorder.observe(metrics.STAGE_SECONDS, seen.summary.timings_s.get(stage, 0.0), stage=stage)
+        if route not in QUIET_ROUTES or seen.status >= 500:
+            facts = _facts(seen, route, total_s)
+            logger.info("%s", " ".join(f"{key}={value}" for key, value in facts.items()), extra={"facts": facts})
+
+
+def _route(scope: Scope) -> str:
+    return getattr(scope.get("route"), "path", NO_ROUTE)
+
+
+def _facts(seen: Observation, route: str, total_s: float) -> dict[str, object]:
+    """One line of the log. A voice is named, or told by the shape of its reference; what was said is not."""
+    facts: dict[str, object] = {
+        "request_id": seen.request_id,
+        "method": seen.method,
+        "route": route,
+        "status": seen.status,
+        "code": seen.code,
+        "seconds": round(total_s, 4),
+    }
+    if seen.request is not None:
+        reference = seen.request.reference
+        facts |= {
+            "language": seen.request.language,
+            "num_chars": len(seen.request.text),
+            "voice": seen.request.voice if reference is None else "reference",
+        }
+    if seen.first_audio_s is not None:
+        facts |= {
+            "first_audio": round(seen.first_audio_s, 4),
+            "audio_seconds": round(seen.audio_s, 3),
+            "underruns": seen.playback.num_underruns,
+        }
+    if seen.summary is not None:
+        facts |= {f"{stage}_seconds": round(seconds, 4) for stage, seconds in seen.summary.timings_s.items()}
+        facts |= {"sentences": seen.summary.num_sentences, "codes": seen.summary.num_codes}
+    return facts
