@@ -74,6 +74,23 @@ def settings_table() -> str:
 
 
 @app.command()
+def metrics() -> None:
+    """Print every metric, its labels and its meaning as a Markdown table."""
+    typer.echo(metrics_table())
+
+
+def metrics_table() -> str:
+    """A row for each metric, as Prometheus names it."""
+    from serve_app.metrics import ALL, Kind
+
+    rows = ["| metric | kind | labels | meaning |", "| --- | --- | --- | --- |"]
+    for metric in ALL:
+        name = metric.name + ("_total" if metric.kind is Kind.COUNTER else "")
+        rows.append(f"| `{name}` | {metric.kind} | {', '.join(metric.labels)} | {metric.help} |")
+    return "\n".join(rows)
+
+
+@app.command()
 def say(
     text: Annotated[str, typer.Argument(help="what to say")],
     language: Annotated[str, typer.Option("--language", "-l", help="its language, such as en or ko")] = "en",

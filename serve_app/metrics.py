@@ -41,7 +41,7 @@ REQUESTS = Metric(
     "Requests that are over, by route, HTTP status and code: ok, client_left, truncated, or the error's own",
     ("route", "status", "code"),
 )
-REQUESTS_OPEN = Metric(Kind.GAUGE, "xtts_requests_open", "Requests that are being answered", ("route",))
+REQUESTS_OPEN = Metric(Kind.GAUGE, "xtts_requests_open", "Requests that are being answered")
 FIRST_AUDIO = Metric(
     Kind.HISTOGRAM, "xtts_first_audio_seconds", "From a request's arrival to its first audio", ("route",), _LATENCY_S
 )

@@ -16,7 +16,7 @@ import soundfile
 from click import unstyle
 from typer.main import get_command
 
-from serve_app.cli import app, settings_table
+from serve_app.cli import app, metrics_table, settings_table
 from tests.voices.recordings import recording_path
 
 ROOT = Path(__file__).parents[1]
@@ -68,6 +68,10 @@ def folder(tmp_path: Path) -> Path:
 
 def test_settings_table_is_what_the_program_prints() -> None:
     assert settings_table() in (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+
+
+def test_metrics_table_is_what_the_program_prints() -> None:
+    assert metrics_table() in (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("command", [block for block in blocks("sh") if block.startswith("curl")])

@@ -1,5 +1,6 @@
 """The server without Ray, as a process of its own, with the fake service behind it."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from serve_app.errors import SettingsError
 from serve_app.local import bound_socket, run_local
 from serve_app.settings import Settings
 from tests.fakes import FakeService
+from tests.ports import free_port
 
 SERVE = """
 import logging, sys, time
@@ -33,11 +35,12 @@ run_local(Settings(port=int(sys.argv[1]), shutdown_timeout_s=5.0), load)
 
 
 @contextmanager
-def serving(loading_s: float, kind: str = "whole") -> Generator[tuple[httpx.Client, subprocess.Popen[str]]]:
-    with bound_socket(Settings(port=0)) as probe:
-        port = probe.getsockname()[1]
+def serving(
+    loading_s: float, kind: str = "whole", **environment: str
+) -> Generator[tuple[httpx.Client, subprocess.Popen[str]]]:
+    port = free_port()
     arguments = [sys.executable, "-c", SERVE, str(port), str(loading_s), kind]
-    process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment})
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10.0) as client:
             wait_for(client, "/health/live")
@@ -83,6 +86,28 @@ def test_first_audio_does_not_wait_for_an_acknowledgement() -> None:
                 firsts_s.append(time.perf_counter() - started_s)
                 list(blocks)
     assert min(firsts_s) < 0.03
+
+
+def test_metrics_have_a_port_of_their_own() -> None:
+    port = free_port()
+    with serving(0.0, XTTS_METRICS_PORT=str(port)) as (client, process):
+        wait_for(client, "/health/ready")
+        assert client.post("/synthesize_base64", json={"text": "x"}).status_code == 200
+        assert client.get("/metrics").status_code == 404
+        text = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+        assert 'xtts_requests_total{code="ok",route="/synthesize_base64",status="200"} 1.0' in text
+        assert "process_resident_memory_bytes" in text
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=10)
+    assert process.returncode == 0
+
+
+def test_taken_metrics_port_is_refused_by_name() -> None:
+    with bound_socket(Settings(port=0)) as taken:
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(SettingsError, match="XTTS_METRICS_PORT"):
+            run_local(Settings(port=0, metrics_port=port))
 
 
 def test_running_speech_may_finish_when_the_server_stops() -> None:

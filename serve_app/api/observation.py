@@ -85,6 +85,7 @@ class Observe:
 
     def __init__(self, app: ASGIApp, *, recorder: Metrics) -> None:
         self._app, self._metrics = app, recorder
+        self._num_open = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -94,6 +95,7 @@ class Observe:
         seen = Observation(state.get("request_id", ""), scope["method"], time.perf_counter())
         state["observation"] = seen
         is_complete = False
+        self._count_open(1)
 
         async def watched_send(message: Message) -> None:
             nonlocal is_complete
@@ -113,7 +115,12 @@ class Observe:
             seen.code = CLIENT_LEFT
             raise
         finally:
+            self._count_open(-1)
             self._close(seen, _route(scope))
+
+    def _count_open(self, change: int) -> None:
+        self._num_open += change
+        self._metrics.set(metrics.REQUESTS_OPEN, self._num_open)
 
     def _close(self, seen: Observation, route: str) -> None:
         total_s = time.perf_counter() - seen.started_s

@@ -77,7 +77,9 @@ def test_client_that_leaves_is_no_error(server: Server) -> None:
     server.backend.configure(chunk_delay_s=0.2)
     with server.client.stream("POST", ROUTE, json={"input": "Hello, you there, again and again."}) as answer:
         next(answer.iter_raw())
+        assert server.metric("xtts_requests_open") == 1
     _wait_for(server, ROUTE, "200", "client_left")
+    assert server.metric("xtts_requests_open") == 0
     assert _requests(server, ROUTE, "200", "ok") == 0
 
 
