@@ -76,7 +76,8 @@ def test_stream_that_failed_midway_is_truncated(server: Server) -> None:
 def test_client_that_leaves_is_no_error(server: Server) -> None:
     server.backend.configure(chunk_delay_s=0.2)
     with server.client.stream("POST", ROUTE, json={"input": "Hello, you there, again and again."}) as answer:
-        next(answer.iter_raw())
+        blocks = answer.iter_raw()
+        next(blocks)
         assert server.metric("xtts_requests_open") == 1
     _wait_for(server, ROUTE, "200", "client_left")
     assert server.metric("xtts_requests_open") == 0
