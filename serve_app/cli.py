@@ -74,6 +74,15 @@ def settings_table() -> str:
 
 
 @app.command()
+def new_key(name: Annotated[str, typer.Argument(help="whose key it is, as the log will name it")]) -> None:
+    """Make an API key: it is shown once, and its line goes into XTTS_API_KEYS_FILE."""
+    from serve_app.api import keys
+
+    key, line = keys.new_key(name)
+    typer.echo(f"key for the client: {key}\nline for the file:  {line}")
+
+
+@app.command()
 def metrics() -> None:
     """Print every metric, its labels and its meaning as a Markdown table."""
     typer.echo(metrics_table())

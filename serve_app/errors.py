@@ -10,8 +10,10 @@ ServiceError                    500 internal_error
 │   ├── ReferenceTooShort       422 reference_too_short
 │   ├── ReferenceTooLong        422 reference_too_long
 │   ├── UploadTooLarge          413 upload_too_large
-│   └── VoiceNotFound           404 voice_not_found
+│   ├── VoiceNotFound           404 voice_not_found
+│   └── Unauthorized            401 invalid_api_key
 ├── Overloaded                  429 overloaded             try again after `retry_after_s`
+│   └── RateLimited             429 rate_limited           this API key asks for more than it may
 ├── Unavailable                 503 unavailable            starting, draining, or the engine is gone
 ├── SynthesisFailed             500 synthesis_failed       this sentence could not be spoken
 │   └── CeilingReached          500 ceiling_reached        it came to the model's last position without an end
@@ -88,8 +90,16 @@ class VoiceNotFound(RequestError):
     status, code = 404, "voice_not_found"
 
 
+class Unauthorized(RequestError):
+    status, code = 401, "invalid_api_key"
+
+
 class Overloaded(ServiceError):
     status, code = 429, "overloaded"
+
+
+class RateLimited(Overloaded):
+    code = "rate_limited"
 
 
 class Unavailable(ServiceError):

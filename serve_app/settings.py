@@ -49,6 +49,9 @@ class Settings(BaseSettings):
     )
     port: int = Field(8100, ge=0, le=65535, description="HTTP port of `serve`; 0 lets the system choose")
 
+    api_keys_file: Path | None = Field(
+        None, description="hashes of the API keys that are let in, one a line; left out: everyone is let in"
+    )
     metrics_port: int | None = Field(
         None, ge=1, le=65535, description="port that `serve` exports Prometheus metrics on; left out: none"
     )

@@ -3,8 +3,10 @@
 from fastapi import FastAPI
 
 from serve_app.api import health, openai, report, voices
+from serve_app.api.authentication import Authenticate
 from serve_app.api.deps import ApiState
 from serve_app.api.errors import add_error_handlers
+from serve_app.api.keys import KeyRing
 from serve_app.api.middleware import BodyLimit, CancelOnDisconnect, RequestId
 from serve_app.api.observation import Observe
 from serve_app.api.references import ReferenceDecoder
@@ -27,6 +29,8 @@ def create_app(
     add_error_handlers(app)
     app.add_middleware(BodyLimit, max_bytes=max_body_bytes, max_total_bytes=max(MAX_UPLOADS_BYTES, max_body_bytes))
     app.add_middleware(CancelOnDisconnect)
+    if settings.api_keys_file is not None:
+        app.add_middleware(Authenticate, keys=KeyRing(settings.api_keys_file))
     app.add_middleware(Observe, recorder=recorder)
     app.add_middleware(RequestId, is_echoed=is_request_id_echoed)  # added last: outermost
     return app

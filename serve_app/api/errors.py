@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from serve_app.api.observation import Observation
-from serve_app.errors import Overloaded, RequestError, ServiceError, Unavailable
+from serve_app.errors import Overloaded, RequestError, ServiceError, Unauthorized, Unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +32,8 @@ def error_response(error: ServiceError) -> JSONResponse:
     if isinstance(error, (Overloaded, Unavailable)):
         delay_s = DEFAULT_RETRY_AFTER_S if error.retry_after_s is None else error.retry_after_s
         headers["retry-after"] = str(max(1, math.ceil(delay_s)))
+    if isinstance(error, Unauthorized):
+        headers["www-authenticate"] = "Bearer"
     return _json(error.status, error.code, error.message, error.field, headers)
 
 

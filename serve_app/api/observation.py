@@ -48,6 +48,7 @@ class Observation:
     started_s: float
     status: int = 0
     code: str = OK
+    client: str | None = None  # the name of its API key
     request: SpeechRequest | None = None
     first_audio_s: float | None = None  # after its arrival
     audio_s: float = 0.0
@@ -155,6 +156,8 @@ def _facts(seen: Observation, route: str, total_s: float) -> dict[str, object]:
         "code": seen.code,
         "seconds": round(total_s, 4),
     }
+    if seen.client is not None:
+        facts["client"] = seen.client
     if seen.request is not None:
         reference = seen.request.reference
         facts |= {

@@ -13,6 +13,7 @@ from ray import serve
 from ray.serve.config import HTTPOptions, ProxyLocation
 from ray.serve.schema import ApplicationStatus, ApplicationStatusOverview, LoggingConfig
 
+from serve_app.api.keys import KeyRing
 from serve_app.deployment.application import INGRESS_CPUS, build_application, num_gpus
 from serve_app.deployment.proxy import PROXY_CALLBACK, PROXY_CALLBACK_VARIABLE
 from serve_app.errors import SettingsError, StartupError
@@ -33,6 +34,8 @@ def run_serve(settings: Settings, load_service: ServiceLoader = load_speech_serv
     Raises `StartupError` where the port is taken or the model cannot be loaded.
     """
     check_source(settings.model, accept_cpml=settings.accept_cpml)  # a replica would say it later, and three times
+    if settings.api_keys_file is not None:
+        KeyRing(settings.api_keys_file)  # for the same reason
     with bound_socket(settings) as probe:  # Serve says less clearly that a port is taken, and knows no port 0
         settings = settings.model_copy(update={"port": probe.getsockname()[1]})
     stop = threading.Event()
