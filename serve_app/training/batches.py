@@ -94,6 +94,10 @@ class Batcher:
     def validation_recordings(self) -> list[Recording]:
         return [self.voices[voice].recordings[index] for voice, index in self._validation]
 
+    def validation_of(self, voice: int) -> list[int]:
+        """Which of a voice's recordings training never sees."""
+        return [index for number, index in self._validation if number == voice]
+
     @property
     def num_sentences(self) -> int:
         return sum(len(part) for part in self._training)

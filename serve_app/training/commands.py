@@ -129,6 +129,18 @@ def references(
     _run(folder, recipe, 1).references(output)
 
 
+@app.command()
+def listen(
+    voice: Annotated[str, typer.Option(help="one of the run's")] = "joe",
+    sentences: Annotated[int, typer.Option(min=1, help="so many that training never saw")] = 40,
+    folder: Folder = DEFAULT_FOLDER,
+    recipe: RecipeName = "mini",
+    threads: Threads = 2,
+) -> None:
+    """Print where words are lost between a recording and speech: in the codes, the GPT or the vocoder."""
+    _run(folder, recipe, threads).listen(voice, sentences)
+
+
 @app.command("all")
 def everything(
     folder: Folder = DEFAULT_FOLDER, recipe: RecipeName = "mini", threads: Threads = 2, device: Device = "auto"

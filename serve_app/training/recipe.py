@@ -78,7 +78,7 @@ MINI = Recipe(
     vocoder_sizes=_vocoder_sizes(256, 256),
     voices=all_voices(),
     sentences=corpus.sentences,
-    sampling=SamplingDefaults(temperature=0.6, top_k=30, top_p=0.85, repetition_penalty=1.0),
+    sampling=SamplingDefaults(temperature=0.3, top_k=30, top_p=0.85, repetition_penalty=1.0),
     gpt=GptTraining(),
     vocoder=VocoderTraining(adversarial_from=5_000),
     gpt_steps=12_000,

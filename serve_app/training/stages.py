@@ -36,6 +36,8 @@ from serve_app.training.data import assign, record, training_sentences
 from serve_app.training.device import CPU
 from serve_app.training.export import gather, write_checkpoint, write_voices
 from serve_app.training.gpt import GptLearner, Student, neighbours
+from serve_app.training.hearing import Ears
+from serve_app.training.listen import Parts, losses_on_the_way
 from serve_app.training.loop import Learner, Report, Rhythm, Stop, TrainingLoop, stopper
 from serve_app.training.plots import plot_history
 from serve_app.training.recipe import Recipe
@@ -46,7 +48,7 @@ from serve_app.training.speaker import SpeakerLearner
 from serve_app.training.spectrogram import SAMPLE_RATE_HZ
 from serve_app.training.vocoder import VocoderLearner
 from serve_app.training.vocoder_module import VocoderModule
-from serve_app.training.windows import LatentWindows, PatchWindows, SpeakerVectors, read_latents_instead
+from serve_app.training.windows import Embed, LatentWindows, PatchWindows, SpeakerVectors, read_latents_instead
 
 logger = logging.getLogger(__name__)
 
@@ -155,6 +157,18 @@ class Run:
         loop.run(stop, self._report)
         plot_history(loop.state.history, path.with_suffix(".png"))
 
+    def listen(self, voice: str, num_sentences: int) -> None:
+        """Prints where words are lost between a recording and speech, by Whisper."""
+        patch_vocoder, vocoder = (self._learnt_vocoder(name) for name in (PATCH_VOCODER_FILE, VOCODER_FILE))
+        student = self._student().cpu().eval()
+        student.load_state_dict(_load(self.folder / GPT_FILE)["student"])
+        batcher = self._batcher()
+        if voice not in [each.folder.name for each in batcher.voices]:
+            raise RequestError(f"{self.folder} has no recordings of {voice!r}", field="voice")
+        parts = Parts(batcher, student, patch_vocoder, vocoder, self._embed(), self.mel_stats)
+        for step, rate in losses_on_the_way(parts, voice, num_sentences, Ears()):
+            self._report(f"{voice}: {rate:.1%} of words wrong in {step}")
+
     # -- the result ----------------------------------------------------------------------------------------------------
 
     def export(self, directory: Path | None = None) -> Path:
@@ -163,8 +177,7 @@ class Run:
         config = self.recipe.model_config
         student = self._student()
         student.load_state_dict(_load(self.folder / GPT_FILE)["student"])
-        module = VocoderModule(self.recipe.vocoder_sizes)
-        module.load_state_dict(_load(self.folder / VOCODER_FILE)["module"])
+        module = self._learnt_vocoder(VOCODER_FILE)
         encoder = _load(self.folder / SPEAKER_FILE)["encoder"]
         tensors = gather(config, student.gpt.state_dict(), encoder, module.generator.state_dict(), self.mel_stats)
         write_checkpoint(directory, config, tensors, self._vocabulary(), self.pronunciations())
@@ -221,6 +234,11 @@ class Run:
         torch.manual_seed(0)
         return Student(self.recipe.gpt_sizes, self._quantizer().components.shape[1]).to(self._device)
 
+    def _learnt_vocoder(self, file_name: str) -> VocoderModule:
+        module = VocoderModule(self.recipe.vocoder_sizes)
+        module.load_state_dict(_load(self.folder / file_name)["module"])
+        return module.eval()
+
     def _batcher(self) -> Batcher:
         ids = self.recipe.token_ids
 
@@ -234,6 +252,9 @@ class Run:
         return new_speaker_encoder(self.recipe.vocoder_sizes).to(self._device)
 
     def _speaker_vectors(self) -> SpeakerVectors:
+        return SpeakerVectors(self._voices(), self._embed())
+
+    def _embed(self) -> Embed:
         encoder = self._new_speaker_encoder()
         encoder.load_state_dict(_load(self.folder / SPEAKER_FILE)["encoder"])
         encoder.eval()
@@ -243,7 +264,7 @@ class Run:
             vectors: Tensor = encoder(samples.to(self._device), l2_norm=True)
             return vectors.cpu()
 
-        return SpeakerVectors(self._voices(), embed)
+        return embed
 
 
 class _Newest:

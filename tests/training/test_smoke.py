@@ -65,6 +65,15 @@ def test_a_stage_goes_on_where_it_stopped(exported: Path, folder: Path) -> None:
 
 
 @pytest.mark.slow
+def test_listening_tells_where_words_are_lost(exported: Path, folder: Path) -> None:
+    assert exported.is_dir()
+    lines = _run("train", "listen", "--recipe", "smoke", "--folder", str(folder), "--sentences", "1").splitlines()
+    rates = [float(line.removeprefix("joe: ").partition("%")[0]) for line in lines if line.startswith("joe: ")]
+    assert len(rates) == 3
+    assert rates[0] < 50.0 < rates[2]  # the teacher is understood, the two-step model is not
+
+
+@pytest.mark.slow
 def test_the_result_is_a_checkpoint_that_speaks(exported: Path, folder: Path, tmp_path: Path) -> None:
     checkpoint = _load(exported, folder)
     assert checkpoint.config.languages == ("en",)
