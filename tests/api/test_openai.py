@@ -13,8 +13,9 @@ import soundfile
 from serve_app.api.openai import FILE_FIELD
 from serve_app.audio.pcm import to_int16_bytes
 from serve_app.errors import ReferenceTooShort, Unavailable, VoiceNotFound
+from serve_app.settings import Settings
 from serve_app.speech.request import SpeechRequest
-from tests.api.conftest import Server
+from tests.api.conftest import Server, running
 from tests.api.test_report import wav_bytes
 from tests.fakes import sine_for
 
@@ -154,3 +155,21 @@ def test_errors_of_the_backend_name_the_field_the_reference_came_in(
         encoded = base64.b64encode(wav_bytes()).decode()
         answer = server.client.post(ROUTE, json={"input": "x", "reference_audio_b64": encoded})
     assert (answer.status_code, answer.json()["error"]["param"]) == (422, expected)
+
+
+@pytest.mark.parametrize(("route", "field"), [("/v1/audio/speech", "input"), ("/synthesize_base64", "text")])
+def test_request_that_waits_too_long_is_refused_and_left(route: str, field: str) -> None:
+    with running(Settings(first_audio_timeout_s=0.2)) as server:
+        server.backend.configure(first_chunk_delay_s=5.0)
+        started_s = time.perf_counter()
+        answer = server.client.post(route, json={field: "x"})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (429, "overloaded")
+        assert int(answer.headers["retry-after"]) >= 1
+        assert time.perf_counter() - started_s < 1.0
+        assert server.wait_until_idle() < 0.5
+
+
+def test_only_the_first_audio_has_a_time_limit() -> None:
+    with running(Settings(first_audio_timeout_s=0.2)) as server:
+        server.backend.configure(chunk_delay_s=0.3)
+        assert server.client.post("/v1/audio/speech", json={"input": "Hello."}).status_code == 200

@@ -13,6 +13,20 @@ def test_words_are_compared_without_case_marks_and_digits() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "language", "found"),
+    [
+        ("Où est l'Église ? 21 h.", "fr", ["où", "est", "l'église", "vingt", "et", "un", "h"]),
+        ("Приве́т, мир!", "ru", ["приве́т", "мир"]),
+        ("नमस्ते दुनिया 5", "hi", ["नमस्ते", "दुनिया", "5"]),
+        ("你好，世界。", "zh-cn", ["你", "好", "世", "界"]),
+        ("안녕 하세요.", "ko", ["안녕", "하세요"]),
+    ],
+)
+def test_words_of_other_languages_keep_their_letters(text: str, language: str, found: list[str]) -> None:
+    assert words(text, language) == found
+
+
+@pytest.mark.parametrize(
     ("asked", "found", "errors"),
     [("a b c", "a b c", 0), ("a b c", "a c", 1), ("a b c", "a x c d", 2), ("a b", "", 2), ("", "a", 1)],
 )
