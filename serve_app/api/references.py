@@ -8,7 +8,8 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
 
-from serve_app.audio.decode import decode_base64_recording, decode_recording
+from serve_app.audio.decode import file_of_base64
+from serve_app.audio.guarded import GuardedDecoder
 from serve_app.audio.pcm import Recording
 
 CACHE_BYTES = 64 * 1024 * 1024
@@ -23,30 +24,39 @@ class ReferenceDecoder:
         self._cache_bytes = cache_bytes
         self._num_cached_bytes = 0
         self._recordings: OrderedDict[bytes, Recording] = OrderedDict()
-        self._decoding = asyncio.Semaphore(MAX_AT_ONCE)
+        self._free: asyncio.LifoQueue[GuardedDecoder] = (
+            asyncio.LifoQueue()
+        )  # so that one child serves where one is enough
+        for _ in range(MAX_AT_ONCE):
+            self._free.put_nowait(GuardedDecoder())
 
     async def decode(self, data: bytes, field: str) -> Recording:
         """An uploaded file; refuses with a `RequestError` that names `field`."""
-        return await self._remembered(
-            b"file", data, lambda: decode_recording(data, max_bytes=self._max_upload_bytes, field=field)
-        )
+        return await self._remembered(b"file", data, field, lambda: data)
 
     async def decode_base64(self, text: str, field: str) -> Recording:
         """A file in base64; refuses with a `RequestError` that names `field`."""
         return await self._remembered(
             b"base64",
             text.encode("utf-8", "surrogatepass"),
-            lambda: decode_base64_recording(text, max_bytes=self._max_upload_bytes, field=field),
+            field,
+            lambda: file_of_base64(text, max_bytes=self._max_upload_bytes, field=field),
         )
 
-    async def _remembered(self, kind: bytes, data: bytes, decode: Callable[[], Recording]) -> Recording:
-        key = await asyncio.to_thread(lambda: kind + hashlib.sha256(data).digest())
+    async def _remembered(self, kind: bytes, sent: bytes, field: str, file: Callable[[], bytes]) -> Recording:
+        key = await asyncio.to_thread(lambda: kind + hashlib.sha256(sent).digest())
         if (recording := self._recall(key)) is not None:
             return recording
-        async with self._decoding:
+        decoder = await self._free.get()
+        try:
             if (recording := self._recall(key)) is None:  # another request may have decoded it meanwhile
-                recording = await asyncio.to_thread(decode)
+                decoding = asyncio.to_thread(
+                    lambda: decoder.decode(file(), max_bytes=self._max_upload_bytes, field=field)
+                )
+                recording = await decoding
                 self._keep(key, recording)
+        finally:
+            self._free.put_nowait(decoder)
         return recording
 
     def _recall(self, key: bytes) -> Recording | None:

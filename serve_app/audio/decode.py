@@ -75,10 +75,10 @@ def _reason(error: soundfile.SoundFileError) -> str:
     return text.strip().removeprefix("Error : ").rstrip(".")
 
 
-def decode_base64_recording(text: str, *, max_bytes: int, field: str) -> Recording:
-    """The recording in a base64 text, with or without a `data:…;base64,` prefix; white space in it is ignored.
+def file_of_base64(text: str, *, max_bytes: int, field: str) -> bytes:
+    """The file in a base64 text, with or without a `data:…;base64,` prefix; white space in it is ignored.
 
-    Raises InvalidBase64 and what `decode_recording` raises. The size is checked before anything is decoded.
+    Raises InvalidBase64 and UploadTooLarge. The size is checked before anything is decoded.
     """
     max_characters = 4 * -(-max_bytes // 3)
     if len(text) > 2 * max_characters + 1024:
@@ -95,7 +95,7 @@ def decode_base64_recording(text: str, *, max_bytes: int, field: str) -> Recordi
         raise InvalidBase64(message, field=field) from error
     if not data:
         raise InvalidBase64("the base64 text is empty; send an audio file's bytes, or leave the field out", field=field)
-    return decode_recording(data, max_bytes=max_bytes, field=field)
+    return data
 
 
 def _without_data_url(text: str, field: str) -> str:

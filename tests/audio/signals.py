@@ -1,6 +1,7 @@
 """Sounds and files that the tests of decoding are made of."""
 
 import io
+import random
 
 import numpy as np
 import numpy.typing as npt
@@ -31,3 +32,16 @@ def write(samples: npt.NDArray[np.float32], sample_rate_hz: int, name: str = "wa
     file = io.BytesIO()
     soundfile.write(file, samples, sample_rate_hz, format=file_format, subtype=subtype)
     return file.getvalue()
+
+
+def mutated(whole: bytes, rng: random.Random) -> bytes:
+    """The file with bytes changed, most often in its header, and now and then cut off or with something put in."""
+    data = bytearray(whole)
+    for _ in range(rng.choice([1, 2, 8, 64])):
+        data[rng.randrange(min(len(data), rng.choice([64, 512, len(data)])))] = rng.randrange(256)
+    if rng.random() < 0.3:
+        del data[rng.randrange(len(data)) :]
+    if rng.random() < 0.2:
+        start = rng.randrange(len(data) + 1)
+        data[start:start] = rng.randbytes(rng.choice([1, 7, 300]))
+    return bytes(data)
