@@ -1,6 +1,7 @@
 """The commands: serve, say, bench. Options are settings by another name; knows nothing of how speech is made."""
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -53,6 +54,7 @@ def serve(
 
         run_local(settings)
     else:
+        os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # read at Ray's import; lines of requests differ in numbers alone
         from serve_app.deployment.own_cluster import run_serve
 
         run_serve(settings)

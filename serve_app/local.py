@@ -107,8 +107,9 @@ def exported_metrics(settings: Settings) -> Generator[Metrics]:
         thread.join()
 
 
-def bound_socket(settings: Settings) -> socket.socket:
-    """A socket on the settings' address, where port 0 is any free one. Raises `SettingsError` if it is taken."""
+def bound_socket(settings: Settings, setting: str = "XTTS_PORT") -> socket.socket:
+    """A socket on the settings' address, where port 0 is any free one. Raises `SettingsError` if it is taken, which
+    names the `setting` to change."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     # With its protocol named, asyncio turns Nagle's algorithm off; else the first audio waits 40 ms for an ACK.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -118,7 +119,7 @@ def bound_socket(settings: Settings) -> socket.socket:
     except OSError as error:
         listener.close()
         address = f"{settings.host}:{settings.port}"
-        raise SettingsError(f"Cannot listen on {address}: {error.strerror}; choose another XTTS_PORT.") from None
+        raise SettingsError(f"Cannot listen on {address}: {error.strerror}; choose another {setting}.") from None
     return listener
 
 

@@ -53,7 +53,10 @@ class Settings(BaseSettings):
         None, description="hashes of the API keys that are let in, one a line; left out: everyone is let in"
     )
     metrics_port: int | None = Field(
-        None, ge=1, le=65535, description="port that `serve` exports Prometheus metrics on; left out: none"
+        None,
+        ge=1,
+        le=65535,
+        description="port of `serve` for Prometheus metrics; left out: none, or with Ray one of its choosing",
     )
     log_format: Literal["text", "json"] = Field("text", description="json: one object a line, for a log collector")
 
@@ -72,7 +75,7 @@ class Settings(BaseSettings):
     max_text_chars: int = Field(20_000, ge=1, description="longest text of one request, in characters")
 
     first_audio_timeout_s: float = Field(
-        120.0, gt=0.0, description="longest wait for a request's first audio; then it is refused with 429"
+        120.0, gt=0.0, description="longest wait for the first audio, once text and reference are read; then 429"
     )
     num_ingress_replicas: int = Field(1, ge=1, description="Ray Serve: HTTP replicas")
     min_engine_replicas: int = Field(1, ge=1, description="Ray Serve: engine replicas kept at least")

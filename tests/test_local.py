@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 import httpx
 import pytest
 
+from serve_app.deployment.own_cluster import run_serve
 from serve_app.errors import SettingsError
 from serve_app.local import bound_socket, run_local
 from serve_app.settings import Settings
@@ -106,8 +107,9 @@ def test_taken_metrics_port_is_refused_by_name() -> None:
     with bound_socket(Settings(port=0)) as taken:
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(SettingsError, match="XTTS_METRICS_PORT"):
-            run_local(Settings(port=0, metrics_port=port))
+        for run in (run_local, run_serve):
+            with pytest.raises(SettingsError, match="XTTS_METRICS_PORT"):
+                run(Settings(port=0, metrics_port=port))
 
 
 def test_running_speech_may_finish_when_the_server_stops() -> None:

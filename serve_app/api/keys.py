@@ -2,7 +2,7 @@
 
 A line a key: its name, the SHA-256 of the key in hexadecimal, and its limits where it has any:
 
-    team-a 9f86d081884c7d65… concurrency=8 per_minute=120
+    team-a HASH concurrency=8 per_minute=120
 
 Keys are long and random (`python -m serve_app new-key`), so a plain hash of one tells nothing.
 """
@@ -51,6 +51,8 @@ class KeyRing:
         self._path = path.expanduser()
         self._version = self._look()
         self._keys = self._read()
+        if not self._keys:
+            raise SettingsError(f"XTTS_API_KEYS_FILE: {self._path} has no keys: nobody could ask for anything")
         self._looked_s = time.monotonic()
 
     def find(self, key: str) -> ApiKey | None:
@@ -86,8 +88,6 @@ class KeyRing:
             if words:
                 digest, key = _parse(words, f"{self._path}, line {number}")
                 keys[digest] = key
-        if not keys:
-            raise SettingsError(f"XTTS_API_KEYS_FILE: {self._path} has no keys: nobody could ask for anything")
         return keys
 
 

@@ -129,7 +129,8 @@ class Observe:
         recorder.add(metrics.REQUESTS, route=route, status=str(seen.status), code=seen.code)
         if seen.request is not None:
             recorder.observe(metrics.REQUEST_SECONDS, total_s, route=route)
-            recorder.add(metrics.UNDERRUNS, seen.playback.num_underruns)
+            if seen.request.is_streaming:
+                recorder.add(metrics.UNDERRUNS, seen.playback.num_underruns)
         if seen.first_audio_s is not None:
             recorder.observe(metrics.FIRST_AUDIO, seen.first_audio_s, route=route)
             recorder.add(metrics.AUDIO_SECONDS, seen.audio_s, route=route)

@@ -11,9 +11,12 @@ from collections.abc import Callable
 from serve_app.audio.decode import file_of_base64
 from serve_app.audio.guarded import GuardedDecoder
 from serve_app.audio.pcm import Recording
+from serve_app.errors import Overloaded
 
 CACHE_BYTES = 64 * 1024 * 1024
 MAX_AT_ONCE = 2  # a decoded recording takes up to a hundred megabytes
+MAX_WAITING = 64  # recordings that wait for one of them
+BUSY_RETRY_AFTER_S = 2.0
 
 
 class ReferenceDecoder:
@@ -22,7 +25,7 @@ class ReferenceDecoder:
     def __init__(self, max_upload_bytes: int, cache_bytes: int = CACHE_BYTES) -> None:
         self._max_upload_bytes = max_upload_bytes
         self._cache_bytes = cache_bytes
-        self._num_cached_bytes = 0
+        self._num_cached_bytes = self._num_waiting = 0
         self._recordings: OrderedDict[bytes, Recording] = OrderedDict()
         self._free: asyncio.LifoQueue[GuardedDecoder] = (
             asyncio.LifoQueue()
@@ -47,16 +50,28 @@ class ReferenceDecoder:
         key = await asyncio.to_thread(lambda: kind + hashlib.sha256(sent).digest())
         if (recording := self._recall(key)) is not None:
             return recording
-        decoder = await self._free.get()
+        if self._num_waiting >= MAX_WAITING:
+            raise Overloaded("Too many recordings at once; try again in a moment.", retry_after_s=BUSY_RETRY_AFTER_S)
+        self._num_waiting += 1
         try:
-            if (recording := self._recall(key)) is None:  # another request may have decoded it meanwhile
-                decoding = asyncio.to_thread(
-                    lambda: decoder.decode(file(), max_bytes=self._max_upload_bytes, field=field)
-                )
-                recording = await decoding
-                self._keep(key, recording)
+            decoder = await self._free.get()
         finally:
+            self._num_waiting -= 1
+        if (recording := self._recall(key)) is not None:  # another request has decoded it meanwhile
             self._free.put_nowait(decoder)
+            return recording
+        decoding = asyncio.create_task(
+            asyncio.to_thread(lambda: decoder.decode(file(), max_bytes=self._max_upload_bytes, field=field))
+        )
+
+        def give_back(task: asyncio.Task[Recording]) -> None:
+            self._free.put_nowait(decoder)
+            if not task.cancelled():
+                task.exception()  # seen: whoever asked may have left
+
+        decoding.add_done_callback(give_back)
+        recording = await asyncio.shield(decoding)  # a thread cannot be stopped, so its decoder is busy until it ends
+        self._keep(key, recording)
         return recording
 
     def _recall(self, key: bytes) -> Recording | None:

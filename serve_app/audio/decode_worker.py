@@ -1,7 +1,7 @@
 """The child that decodes uploads: `python -m serve_app.audio.decode_worker MAX_BYTES_OF_MEMORY`.
 
 Reads requests on stdin and answers on stdout, one after another until stdin ends: a line of JSON, then as many bytes as
-it says. libsndfile and its codecs are C, and what they parse comes from strangers; here they can break nothing else.
+it says. libsndfile and its codecs are C, and what they parse comes from strangers; here their crash costs this child.
 """
 
 import json

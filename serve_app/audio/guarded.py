@@ -24,6 +24,7 @@ MAX_MEMORY_BYTES = 2 << 30  # of addresses; ten minutes of stereo take half of i
 MAX_DECODE_S = 10.0  # from the request to the answer; a second suffices for the largest upload
 MAX_START_S = 30.0  # for the first answer, on a busy machine
 MAX_LINE_BYTES = 16_384
+PASSED_ON = frozenset({"PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "OPENBLAS_CORETYPE"})  # no secret among them
 BYTES_PER_SAMPLE = 4
 ERRORS: dict[str, type[RequestError]] = {
     kind.code: kind for kind in (InvalidAudio, ReferenceTooLong, UploadTooLarge, RequestError)
@@ -57,7 +58,10 @@ class GuardedDecoder:
                 recording = _answer(child.stdout)
                 self._has_answered = True
                 return recording
-            except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+            except RequestError:
+                self._has_answered = True
+                raise
+            except Exception as error:
                 self._end_child()
                 logger.warning("the decoder of uploads broke on %d bytes: %r", len(data), error)
                 raise InvalidAudio(
@@ -75,9 +79,17 @@ class GuardedDecoder:
             self._end_child()
         if self._child is None:
             command = [sys.executable, "-m", "serve_app.audio.decode_worker", str(self._max_memory_bytes)]
-            environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}  # each thread takes addresses
+            environment = {name: value for name, value in os.environ.items() if name in PASSED_ON}
+            environment["OPENBLAS_NUM_THREADS"] = "1"  # each thread takes addresses
             self._has_answered = False
-            self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+            self._child = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,  # codecs write what a file makes them
+                env=environment,
+                start_new_session=True,  # Ctrl-C is for us: running requests may finish
+            )
             self._finalizer = weakref.finalize(self, _end, self._child)
         return self._child
 

@@ -38,6 +38,9 @@ def run_serve(settings: Settings, load_service: ServiceLoader = load_speech_serv
         KeyRing(settings.api_keys_file)  # for the same reason
     with bound_socket(settings) as probe:  # Serve says less clearly that a port is taken, and knows no port 0
         settings = settings.model_copy(update={"port": probe.getsockname()[1]})
+    if settings.metrics_port is not None:  # Ray's agent would end, and the node with it
+        with bound_socket(settings.model_copy(update={"port": settings.metrics_port}), setting="XTTS_METRICS_PORT"):
+            pass
     stop = threading.Event()
     try:
         logger.info("starting Ray; an engine replica will load %s", settings.model)

@@ -80,11 +80,11 @@ MINI = Recipe(
     sentences=corpus.sentences,
     sampling=SamplingDefaults(temperature=0.3, top_k=30, top_p=0.85, repetition_penalty=1.0),
     gpt=GptTraining(),
-    vocoder=VocoderTraining(adversarial_from=5_000),
+    vocoder=VocoderTraining(adversarial_from=12_000),
     gpt_steps=12_000,
     speaker_steps=400,
     patch_vocoder_steps=3_000,
-    vocoder_steps=8_000,
+    vocoder_steps=16_000,
 )
 
 # Of the teacher and the texts that need no system package.

@@ -92,6 +92,10 @@ def test_keys_come_and_go_without_a_restart(guarded: Server, file: Path, monkeyp
     assert guarded.client.post(ROUTE, json={"input": "x"}, headers=bearer(KEY)).status_code == 401
     replace_file(file, "not a line of keys")
     assert guarded.client.post(ROUTE, json={"input": "x"}, headers=bearer(key)).status_code == 200
+    replace_file(file, "# nobody any more")  # the last key can be taken back too
+    assert guarded.client.post(ROUTE, json={"input": "x"}, headers=bearer(key)).status_code == 401
+    replace_file(file, line)
+    assert guarded.client.post(ROUTE, json={"input": "x"}, headers=bearer(key)).status_code == 200
     file.unlink()
     assert guarded.client.post(ROUTE, json={"input": "x"}, headers=bearer(key)).status_code == 200
 

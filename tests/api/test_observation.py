@@ -89,6 +89,9 @@ def test_stream_slower_than_its_player_is_an_underrun(server: Server) -> None:
     server.client.post(ROUTE, json={"input": "Hello."})  # three chunks
     _wait_for(server, ROUTE, "200", "ok")
     assert server.metric("xtts_underruns_total") == 2
+    server.client.post(WHOLE, json={"text": "Hello."})  # nobody plays it while it comes
+    _wait_for(server, WHOLE, "200", "ok")
+    assert server.metric("xtts_underruns_total") == 2
 
 
 def test_unknown_paths_make_no_labels(server: Server) -> None:
