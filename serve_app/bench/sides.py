@@ -143,6 +143,8 @@ class InProcess:
 def _speak_for(pipe: Connection, settings: Settings) -> None:
     """The life of the process: loads, then a load a message until None."""
     logging.disable(logging.WARNING)
+    import serve_app.speech.loading  # noqa: F401  torch and coqui-tts take seconds to import, which is no load
+
     try:
         started_s = time.perf_counter()
         with ThreadPoolExecutor(1) as loader:  # as servers do: a thread that loads leaves its OpenMP threads behind

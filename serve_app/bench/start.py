@@ -89,4 +89,5 @@ def table(report: dict[str, Any]) -> list[str]:
     lines += [
         f"| {name} | {row['ready_s']:.1f} | {row['first_audio_s']:.1f} |" for name, row in report["starts"].items()
     ]
-    return [*lines, "", f"The model's load alone, with its warm-up: {report['load_s']:.2f} s."]
+    alone = f"The model's load alone, with its warm-up and without Python's imports: {report['load_s']:.2f} s."
+    return [*lines, "", alone]
