@@ -34,16 +34,15 @@ class Judged:
 
 
 def judge(
-    name: str, model: str, reference: Recording, sentences: Sequence[str], language: str, real: Sequence[Recording]
+    name: str, spoken: Sequence[Recording], sentences: Sequence[str], language: str, real: Sequence[Recording]
 ) -> Judged:
-    """Speaks `sentences` in the voice of `reference`, and compares it with the recordings `real`."""
-    spoken = asyncio.run(_speak(model, reference, sentences, language))
+    """Recordings that say `sentences`, against what they should say and against the real voice."""
     errors = likeness = None
     try:
         ears = Ears()
         heard = [
-            Heard(sentence, ears.transcribe(samples, 24_000, language), language)
-            for sentence, samples in zip(sentences, spoken, strict=True)
+            Heard(sentence, ears.transcribe(each.samples, each.sample_rate_hz, language), language)
+            for sentence, each in zip(sentences, spoken, strict=True)
         ]
         errors = word_error_rate(heard)
     except ImportError as error:
@@ -52,10 +51,15 @@ def judge(
         ear = VoiceEar()
         voice = np.mean([ear.embed(each.samples, each.sample_rate_hz) for each in real], axis=0)
         voice = (voice / np.linalg.norm(voice)).astype(np.float32)
-        likeness = float(np.mean([similarity(ear.embed(samples, 24_000), voice) for samples in spoken]))
+        likeness = float(np.mean([similarity(ear.embed(each.samples, each.sample_rate_hz), voice) for each in spoken]))
     except ImportError as error:
         logger.warning("no likeness: %s", error)
-    return Judged(name, errors, likeness, float(np.mean([len(samples) for samples in spoken])) / 24_000)
+    return Judged(name, errors, likeness, float(np.mean([each.duration_s for each in spoken])))
+
+
+def speak(model: str, reference: Recording, sentences: Sequence[str], language: str) -> list[Recording]:
+    """`sentences` by the service with this model, in the voice of `reference`."""
+    return [Recording(samples, 24_000) for samples in asyncio.run(_speak(model, reference, sentences, language))]
 
 
 async def _speak(model: str, reference: Recording, sentences: Sequence[str], language: str) -> list[Samples]:
@@ -90,8 +94,9 @@ def before_and_after(
     report: Callable[[str], None],
 ) -> str:
     """The table for the base and the fine-tuned model, both given the same reference."""
-    rows: list[Judged] = []
+    rows = [judge("the recordings themselves", real[: len(sentences)], sentences, language, real)]
     for name, model in (("before", base), ("after", tuned)):
         report(f"listening to the model {name} fine-tuning")
-        rows.append(judge(name, str(model), reference, sentences, language, real))
+        spoken = speak(str(model), reference, sentences, language)
+        rows.append(judge(name, spoken, sentences, language, real))
     return table(rows)

@@ -132,6 +132,12 @@ def test_the_command_compares_before_and_after(base: Path, data: Path, tmp_path:
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=280)
     assert result.returncode == 0, result.stderr[-2_000:]
     table = (tmp_path / "comparison.md").read_text(encoding="utf-8")
-    assert [line.split("|")[1].strip() for line in table.splitlines()] == ["model", "---", "before", "after"]
+    assert [line.split("|")[1].strip() for line in table.splitlines()] == [
+        "model",
+        "---",
+        "the recordings themselves",
+        "before",
+        "after",
+    ]
     assert "not installed" not in table
     assert (tmp_path / "gpt.png").is_file()
