@@ -53,6 +53,7 @@ class TrainingLoop:
     def __init__(self, learner: Learner, rhythm: Rhythm, checkpoint_file: Path) -> None:
         self._learner, self._rhythm, self._file = learner, rhythm, checkpoint_file
         self.state = TrainingState()
+        self._reported_s = 0.0
         if checkpoint_file.is_file():
             saved: dict[str, Any] = torch.load(checkpoint_file, map_location="cpu", weights_only=True)
             learner.load_state_dict(saved)
@@ -61,32 +62,37 @@ class TrainingLoop:
     def run(self, stop: Stop, report: Report) -> None:
         """Until `stop` says so; saves at the end, and now and then before."""
         state, rhythm = self.state, self._rhythm
-        last_saved_s = started_s = time.monotonic()
-        sums: dict[str, float] = {}
-        num_summed = 0
+        last_saved_s = self._reported_s = time.monotonic()
+        since_report: list[dict[str, float]] = []
         while True:
             is_over, share = stop(state.step)
             if is_over:
                 break
-            for key, value in self._learner.learn(state.step, share).items():
-                sums[key] = sums.get(key, 0.0) + value
+            since_report.append(self._learner.learn(state.step, share))
             state.step += 1
-            num_summed += 1
             if state.step % rhythm.report_every == 0:
-                now_s = time.monotonic()
-                state.seconds += now_s - started_s
-                started_s = now_s
-                means = {key: value / num_summed for key, value in sums.items()}
-                sums, num_summed = {}, 0
-                if rhythm.validate_every is not None and state.step % rhythm.validate_every == 0:
-                    means |= {f"validation {key}": value for key, value in self._learner.validate().items()}
-                state.history.append({"step": state.step, "seconds": state.seconds, **means})
-                losses = "  ".join(f"{key} {value:.3f}" for key, value in means.items())
-                report(f"step {state.step} ({state.seconds:.0f} s)  {losses}")
-                if now_s - last_saved_s > rhythm.save_every_s:
+                self._tell(since_report, report)
+                since_report.clear()
+                if self._reported_s - last_saved_s > rhythm.save_every_s:
                     self.save()
-                    last_saved_s = now_s
+                    last_saved_s = self._reported_s
+        if since_report:
+            self._tell(since_report, report)
         self.save()
+
+    def _tell(self, losses: list[dict[str, float]], report: Report) -> None:
+        """A row of the history: the means of the losses since the last one."""
+        state, every = self.state, self._rhythm.validate_every
+        now_s = time.monotonic()
+        state.seconds += now_s - self._reported_s
+        self._reported_s = now_s
+        names = dict.fromkeys(name for each in losses for name in each)
+        row = {name: sum(each.get(name, 0.0) for each in losses) / len(losses) for name in names}
+        if every is not None and state.step % every == 0:
+            row |= {f"validation {name}": value for name, value in self._learner.validate().items()}
+        state.history.append({"step": state.step, "seconds": state.seconds, **row})
+        told = "  ".join(f"{name} {value:.3f}" for name, value in row.items())
+        report(f"step {state.step} ({state.seconds:.0f} s)  {told}")
 
     def save(self) -> None:
         """Whole or not at all."""
