@@ -1,11 +1,17 @@
 """Fixtures that several rooms' tests share: synthetic models, on disk and in memory, made once a session."""
 
+import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from serve_app.model.checkpoint import Checkpoint, load_checkpoint
 from serve_app.model.synthetic import write_synthetic
+
+# The same examples in every run, so that a change is judged by itself; HYPOTHESIS_SEARCH=1 looks for new ones.
+settings.register_profile("same examples", derandomize=not os.environ.get("HYPOTHESIS_SEARCH"))
+settings.load_profile("same examples")
 
 
 @pytest.fixture(scope="session")

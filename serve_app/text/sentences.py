@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from serve_app.text.boundaries import clause_ends, grapheme_ends, phrase_ends, sentence_ends, word_ends
 
 SHORT_CODES = 40.0  # under this many expected codes, about 1.9 s, a sentence is joined to a neighbour
+WHOLE_GRAPHEME_CHARS = 16  # a longer one, of marks without end, is cut; Hindi writes ones of six
 _MIDDLE = (0.2, 0.8)  # a clause or phrase end counts as near the middle inside this part of a sentence
 
 
@@ -81,7 +82,7 @@ def _fitting(sentence: str, language: str, limits: _Limits) -> Iterator[str]:
             yield part
             continue
         cut = _best_cut(part, language, needs_speech=False)
-        if cut is None and len(part) == 1:
+        if cut is None and len(part) <= WHOLE_GRAPHEME_CHARS:
             yield part
             continue
         cut = cut or len(part) // 2  # one grapheme, of marks without end

@@ -81,6 +81,12 @@ def test_split_sentences_never_cuts_inside_a_grapheme(text: str, language: str, 
         assert position in breaks
 
 
+def test_split_sentences_keeps_a_conjunct_whole_and_cuts_marks_without_end() -> None:
+    assert "स्ते" in split("नमस्ते।", "hi", max_tokens=1)
+    marks = "a" + "\u0301" * 60
+    assert max(len(piece) for piece in split(marks, "en", max_tokens=1)) <= 16
+
+
 @UNHURRIED
 @given(st.lists(st.text("abcdefg.,!?", min_size=1, max_size=40), max_size=30), st.integers(1, 30))
 def test_split_sentences_cuts_inside_a_word_only_when_it_is_too_long(words: list[str], max_tokens: int) -> None:
