@@ -27,6 +27,7 @@ IPA = {
 SCHWA = "ə"
 VOWELS = frozenset({IPA[name] for name in ("AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY",
                                            "UH", "UW")} | {SCHWA})  # fmt: skip
+COMMA = ","
 PAUSES = ",.?!"  # the marks that are spoken, as pauses and melody
 
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)*")
@@ -74,7 +75,8 @@ class Pronouncer:
     def __call__(self, text: str) -> str:
         """Lower-case English, numbers already words → phones with a space between words, pauses after them.
 
-        What is neither a Latin word nor a pause is left out; `unspoken` names it.
+        What is neither a Latin word nor a pause is left out; `unspoken` names it. A pause before more words is a comma:
+        who has learnt sentences one by one takes a full stop for the end.
         """
         pieces: list[str] = []
         for piece in _PIECE.findall(_plain(text)):
@@ -84,7 +86,8 @@ class Pronouncer:
                 pieces[-1] = max(pieces[-1], piece, key=PAUSES.index)
             elif pieces:
                 pieces.append(piece)
-        return "".join(pieces).strip()
+        inner = (COMMA if piece in PAUSES else piece for piece in pieces[:-1])
+        return "".join([*inner, *pieces[-1:]]).strip()
 
     def unspoken(self, text: str) -> list[str]:
         """The letters, each once, that `__call__` leaves out; marks without a sound are not named."""

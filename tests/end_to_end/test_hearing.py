@@ -134,6 +134,14 @@ def test_nothing_loops_or_falls_silent(mini: Server) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("voice", ["stella", "nora"])
+def test_short_sentences_that_are_joined_are_spoken_to_the_end(mini: Server, voice: str) -> None:
+    for seed in range(5):
+        samples = _speak(mini, "Hello. It is nice to meet you.", voice=voice, seed=seed)
+        assert len(samples) / 24_000 > 1.5, seed
+
+
+@pytest.mark.slow
 def test_a_language_that_it_does_not_speak_is_refused_by_name(mini: Server) -> None:
     with mini.client() as client:
         answer = client.post("/v1/audio/speech", json={"input": "Bonjour.", "language": "fr"})

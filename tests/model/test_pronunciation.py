@@ -29,6 +29,7 @@ def pronounce() -> Pronouncer:
         ("?!,", ""),
         ("hello??", "həlˈo?"),
         ("hello!,", "həlˈo!"),
+        ("hello. world? cat!", "həlˈo, wˈɝld, kˈæt!"),
     ],
 )
 def test_text_becomes_phonemes(pronounce: Pronouncer, text: str, ipa: str) -> None:
