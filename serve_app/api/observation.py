@@ -168,11 +168,12 @@ def _facts(seen: Observation, route: str, total_s: float) -> dict[str, object]:
         }
     if seen.first_audio_s is not None:
         facts |= {
-            "first_audio": round(seen.first_audio_s, 4),
+            "first_audio_seconds": round(seen.first_audio_s, 4),
             "audio_seconds": round(seen.audio_s, 3),
             "underruns": seen.playback.num_underruns,
         }
     if seen.summary is not None:
-        facts |= {f"{stage}_seconds": round(seconds, 4) for stage, seconds in seen.summary.timings_s.items()}
+        stages = {stage: seconds for stage, seconds in seen.summary.timings_s.items() if stage != "first_audio"}
+        facts |= {f"{stage}_seconds": round(seconds, 4) for stage, seconds in stages.items()}
         facts |= {"sentences": seen.summary.num_sentences, "codes": seen.summary.num_codes}
     return facts

@@ -95,10 +95,7 @@ def run_teacher_bench(voices: Sequence[str], sentences: Sequence[str], echo: Ech
             if said is None:
                 echo(f"{name}: its teacher says {sentence!r} otherwise than the lexicon; it is left out")
                 continue
-            samples, rate_hz = said.samples, teaching.SAMPLE_RATE_HZ
-            understood = ears.transcribe(samples, rate_hz)
-            silence_s = longest_silence_s(samples, rate_hz)
-            spoken.append(Spoken(name, sentence, understood, len(samples) / rate_hz, silence_s))
+            spoken.append(_listened(ears, name, sentence, said.samples, teaching.SAMPLE_RATE_HZ))
     for line in table("teachers", spoken):
         echo(line)
 
@@ -112,6 +109,10 @@ def _speak(client: httpx2.Client, ears: Ears, voice: str, sentence: str, seed: i
     if answer.status_code != 200:
         raise ServiceError(f"a request of the bench was answered with {answer.status_code}: {answer.text}")
     samples, rate_hz = soundfile.read(io.BytesIO(answer.content), dtype="float32")
+    return _listened(ears, voice, sentence, samples, rate_hz)
+
+
+def _listened(ears: Ears, voice: str, sentence: str, samples: Samples, rate_hz: int) -> Spoken:
     understood = ears.transcribe(samples, rate_hz)
     return Spoken(voice, sentence, understood, len(samples) / rate_hz, longest_silence_s(samples, rate_hz))
 

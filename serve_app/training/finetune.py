@@ -36,7 +36,7 @@ from serve_app.training.gpt import GptLearner, GptTraining, Student, neighbours
 from serve_app.training.loop import Report, Rhythm, TrainingLoop, TrainingState
 from serve_app.training.plots import plot_history
 from serve_app.training.recordings import Recording, VoiceFolder
-from serve_app.training.references import draw_reference
+from serve_app.training.references import REFERENCE_S, draw_reference
 from serve_app.training.spectrogram import SAMPLE_RATE_HZ
 from serve_app.training.teachers import LOUDNESS
 from serve_app.training.vocoder import VocoderLearner, VocoderTraining
@@ -51,7 +51,6 @@ MIN_RECORDINGS = 4
 VALIDATION_SHARE = 0.1
 COPIED = ("config.json", "vocab.json", "pronunciations.json.gz", QUANTIZER_FILE, DVAE_FILE, MEL_STATS_FILE)
 MAX_UPLOAD_BYTES = 1 << 30
-REFERENCE_S = 12.0
 
 
 @dataclass(frozen=True)

@@ -16,14 +16,12 @@ from serve_app.model.frames import FrameGrid
 from serve_app.training.batches import Batcher
 from serve_app.training.gpt import Student
 from serve_app.training.hearing import Ears, Heard, Samples, word_error_rate
-from serve_app.training.references import draw_reference, reference_mel
+from serve_app.training.references import REFERENCE_S, draw_reference, reference_mel
 from serve_app.training.speaker_teacher import SAMPLE_RATE_HZ as TEACHER_RATE_HZ
 from serve_app.training.spectrogram import SAMPLE_RATE_HZ
 from serve_app.training.vocoder import SAMPLE_RATE_HZ as VOCODER_RATE_HZ
 from serve_app.training.vocoder_module import VocoderModule
 from serve_app.training.windows import Embed
-
-REFERENCE_S = 12.0
 
 
 @dataclass(frozen=True)

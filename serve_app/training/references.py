@@ -12,6 +12,8 @@ from serve_app.model.conditioning import mel_spectrogram
 from serve_app.training.codes import EncodedVoice
 from serve_app.training.spectrogram import SAMPLE_RATE_HZ
 
+REFERENCE_S = 12.0  # of a voice's recordings, which latents that are kept are made of
+
 MIN_S, MAX_S = 2.0, 4.0  # 4 s is what a chunk of a reference has when the model serves
 FLOOR = 1e-5
 CLEAN_SHARE = 0.4  # of the references, so many are left as they are

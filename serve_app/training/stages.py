@@ -42,7 +42,7 @@ from serve_app.training.loop import Learner, Report, Rhythm, Stop, TrainingLoop,
 from serve_app.training.plots import plot_history
 from serve_app.training.recipe import Recipe
 from serve_app.training.recordings import Recording, voice_folders
-from serve_app.training.references import draw_reference
+from serve_app.training.references import REFERENCE_S, draw_reference
 from serve_app.training.speaker import RHYTHM as SPEAKER_RHYTHM
 from serve_app.training.speaker import SpeakerLearner
 from serve_app.training.spectrogram import SAMPLE_RATE_HZ
@@ -55,7 +55,6 @@ logger = logging.getLogger(__name__)
 GPT_FILE, SPEAKER_FILE = "gpt.pt", "speaker.pt"
 PATCH_VOCODER_FILE, VOCODER_FILE = "patch-vocoder.pt", "vocoder.pt"
 MEL_STATS_VALUE = 5.0  # what log-mel frames of references are divided by
-REFERENCE_S = 12.0  # of a shipped voice's own recordings, which its latents are made of
 
 REFRESH_STEPS = 100  # of the vocoder, after which it looks for a newer GPT
 

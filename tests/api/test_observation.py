@@ -110,7 +110,7 @@ def test_log_has_a_line_with_the_id_and_without_the_text(server: Server, caplog:
     assert len(records) == 1
     facts = records[0].facts  # type: ignore[attr-defined]
     assert (facts["request_id"], facts["route"], facts["code"], facts["num_chars"]) == ("abc-1", ROUTE, "ok", 9)
-    assert facts["first_audio"] <= facts["seconds"]
+    assert facts["first_audio_seconds"] <= facts["seconds"]
     assert "secret" not in records[0].getMessage()
 
 
