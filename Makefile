@@ -52,6 +52,7 @@ lock: $(BIN)/uv ## resolve pyproject.toml again and rewrite the locks (pinned ve
 	$(COMPILE) pyproject.toml -o requirements.lock
 	$(COMPILE) -c requirements.lock --group build -o requirements-build.lock
 	$(COMPILE) -c requirements.lock --group test --group lint -o requirements-dev.lock
+	$(COMPILE) --group scan -o requirements-scan.lock
 
 clean: ## remove .venv, caches and build products
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

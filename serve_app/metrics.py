@@ -79,6 +79,24 @@ STEP_SECONDS = Metric(
 CODES = Metric(Kind.COUNTER, "xtts_codes", "Audio codes decoded")
 MADE_SECONDS = Metric(Kind.COUNTER, "xtts_made_seconds", "Seconds of audio that the vocoder made")
 SENTENCES = Metric(Kind.COUNTER, "xtts_sentences", "Sentences that are over: finished, failed or aborted", ("outcome",))
+GUARDS = Metric(
+    Kind.COUNTER,
+    "xtts_guards",
+    "Sentences that a guard met: ceiling (no end in sight), not_finite (no numbers), out_of_memory",
+    ("guard",),
+)
+OUT_OF_MEMORY = Metric(
+    Kind.COUNTER,
+    "xtts_out_of_memory",
+    "Times a step's phase found no memory on the device, and went on with less",
+    ("phase",),
+)
+GPU_MEMORY = Metric(Kind.GAUGE, "xtts_gpu_memory_bytes", "Memory of the replica's GPU")
+GPU_MEMORY_USED = Metric(Kind.GAUGE, "xtts_gpu_memory_used_bytes", "Memory of the replica's GPU that anyone uses")
+GPU_MEMORY_RESERVED = Metric(
+    Kind.GAUGE, "xtts_gpu_memory_reserved_bytes", "Memory of the replica's GPU that the replica itself has taken"
+)
+GPU_USE = Metric(Kind.GAUGE, "xtts_gpu_use", "Share of the last second in which the replica's GPU computed, 0 to 1")
 VOICES = Metric(
     Kind.COUNTER,
     "xtts_voices",
