@@ -15,6 +15,7 @@ ServiceError                    500 internal_error
 ├── Overloaded                  429 overloaded             try again after `retry_after_s`
 │   └── RateLimited             429 rate_limited           this API key asks for more than it may
 ├── Unavailable                 503 unavailable            starting, draining, or the engine is gone
+│   └── OutOfMemory             503 out_of_memory          tried twice, and the device had no memory for it
 ├── SynthesisFailed             500 synthesis_failed       this sentence could not be spoken
 │   └── CeilingReached          500 ceiling_reached        it came to the model's last position without an end
 ├── EngineFailed                500 engine_failed          the engine loop died
@@ -104,6 +105,10 @@ class RateLimited(Overloaded):
 
 class Unavailable(ServiceError):
     status, code = 503, "unavailable"
+
+
+class OutOfMemory(Unavailable):
+    code = "out_of_memory"
 
 
 class SynthesisFailed(ServiceError):

@@ -15,11 +15,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from serve_app import metrics
 from serve_app.engine.config import EngineConfig
+from serve_app.engine.memory import MAX_FAILURES, PAUSE_S, PassSize, refusal, tried_twice
 from serve_app.engine.model_runner import ModelRunner, StepCodes
 from serve_app.engine.renderer import AudioStream, Renderer
 from serve_app.engine.reporter import EngineReporter
-from serve_app.engine.scheduler import Scheduler, Step
+from serve_app.engine.scheduler import Scheduler
 from serve_app.engine.sequence import (
     EngineStats,
     FinishReason,
@@ -28,13 +30,22 @@ from serve_app.engine.sequence import (
     SequenceOutput,
     Status,
 )
-from serve_app.errors import CeilingReached, EngineFailed, Overloaded, ServiceError, SynthesisFailed, Unavailable
+from serve_app.errors import (
+    CeilingReached,
+    EngineFailed,
+    OutOfMemory,
+    Overloaded,
+    ServiceError,
+    SynthesisFailed,
+    Unavailable,
+)
 from serve_app.metrics import NOT_RECORDED, Metrics
 from serve_app.model.config import GptConfig
 
 logger = logging.getLogger(__name__)
 
 STOP_JOIN_S = 10.0
+Pass = tuple[tuple[Sequence, ...], StepCodes]  # the rows of a pass and what it chose
 SHORTEN = "shorten the sentence, or try another seed"
 
 
@@ -71,6 +82,9 @@ class Engine:
         self._runner, self._renderer, self._gpt, self._config = runner, renderer, gpt, config
         self._scheduler = Scheduler(config)
         self._reporter = EngineReporter(recorder, self._scheduler, config.max_slots)
+        self._prefill_size = PassSize("prefill", config.max_slots, recorder=recorder)
+        self._decode_size = PassSize("decode", config.max_slots, recorder=recorder)
+        self._metrics = recorder
         self._jobs: dict[int, Job] = {}  # alive, owned by the engine thread
         self._condition = threading.Condition()
         self._inbox: deque[Job] = deque()  # under the condition, like the next four
@@ -119,6 +133,12 @@ class Engine:
                     return
         finally:
             self._abort(job)
+
+    def fail(self, error: EngineFailed) -> None:
+        """Ends the loop: what it computes on was found to be broken elsewhere. Every waiter gets the error."""
+        with self._condition:
+            self._failure = self._failure or error
+            self._condition.notify()
 
     async def drain(self) -> None:
         """Takes no more work and returns when what runs is over."""
@@ -201,19 +221,19 @@ class Engine:
     def _step(self) -> None:
         step, before = self._scheduler.schedule(), self._stats
         started_s = time.monotonic()
-        prefilled = self._runner.prefill(step.prefill) if step.prefill else None
+        prefilled, not_prefilled = self._prefill_size.run(step.prefill, self._runner.prefill)
         middle_s = time.monotonic()
-        decoded = self._runner.decode(step.decode) if step.decode else None
+        decoded, not_decoded = self._decode_size.run(step.decode, self._runner.decode)
         decoded_s = time.monotonic()
-        if prefilled is not None:
-            for sequence in step.prefill:
+        for sequences, _ in prefilled:
+            for sequence in sequences:
                 sequence.started_s = started_s
-            self._commit(step.prefill, prefilled)
-        if decoded is not None:
-            self._commit(step.decode, decoded)
+        for sequences, codes in (*prefilled, *decoded):
+            self._commit(sequences, codes)
+        self._postpone(not_prefilled, not_decoded)
         render_start_s = time.monotonic()
         num_samples = self._render()
-        self._count(step, (prefilled, decoded), num_samples)
+        self._count(prefilled, decoded, num_samples)
         self._stats = replace(
             self._stats,
             prefill_s=self._stats.prefill_s + middle_s - started_s,
@@ -222,19 +242,36 @@ class Engine:
         )
         self._reporter.step(before, self._stats)
 
+    def _postpone(self, not_prefilled: tuple[Sequence, ...], not_decoded: tuple[Sequence, ...]) -> None:
+        """What found no memory in this step goes on in the next; the first of each, which was alone, a limited time."""
+        for sequence in not_prefilled:
+            self._scheduler.take_back(sequence)
+        for sequence in (*not_prefilled[:1], *not_decoded[:1]):
+            sequence.num_memory_failures += 1
+            if sequence.num_memory_failures >= MAX_FAILURES:
+                self._refuse(self._jobs[sequence.sequence_id])
+        if not_prefilled or not_decoded:
+            time.sleep(PAUSE_S)
+
+    def _refuse(self, job: Job) -> None:
+        self._metrics.add(metrics.GUARDS, guard="out_of_memory")
+        self._fail(job, refusal())
+
     def _commit(self, sequences: tuple[Sequence, ...], result: StepCodes) -> None:
         stop = self._gpt.stop_audio_token
         for sequence, code, is_finite in zip(sequences, result.codes, result.is_finite, strict=True):
             job = self._jobs[sequence.sequence_id]
             if not is_finite:
+                self._metrics.add(metrics.GUARDS, guard="not_finite")
                 self._fail(job, SynthesisFailed("the model gave values that are not numbers: try another seed"))
                 continue
-            sequence.num_codes += 1
+            sequence.num_codes, sequence.num_memory_failures = sequence.num_codes + 1, 0
             if code == stop:
                 self._finish_decoding(job, FinishReason.STOP)
             elif sequence.num_codes == sequence.prompt.sampling.num_forced_codes:
                 self._finish_decoding(job, FinishReason.LENGTH)
             elif sequence.num_codes == self._gpt.max_codes:
+                self._metrics.add(metrics.GUARDS, guard="ceiling")
                 self._fail(job, CeilingReached(f"no end within the model's {self._gpt.max_codes} codes: {SHORTEN}"))
             elif job.stream.is_chunk_due(sequence.num_codes):
                 job.stream.grow(self._runner.latents(sequence))
@@ -242,8 +279,13 @@ class Engine:
     def _finish_decoding(self, job: Job, reason: FinishReason) -> None:
         sequence = job.sequence
         sequence.finish_reason = reason
+        try:
+            latents = tried_twice(self._runner.latents(sequence).clone, "latents", self._metrics)
+        except OutOfMemory:
+            self._refuse(job)
+            return
         job.codes = self._runner.codes(sequence)
-        job.stream.complete(self._runner.latents(sequence).clone())
+        job.stream.complete(latents)
         self._scheduler.finish_decoding(sequence)
 
     def _render(self) -> int:
@@ -253,11 +295,15 @@ class Engine:
         for stream, samples in self._renderer.render(job.stream for job in self._jobs.values()):
             num_samples += len(samples)
             self._hand_over(by_stream[id(stream)], samples)
+        for job in by_stream.values():
+            if job.stream.num_memory_failures >= MAX_FAILURES:
+                self._refuse(job)
         return num_samples
 
     def _hand_over(self, job: Job, samples: npt.NDArray[np.float32]) -> None:
         sequence, stream = job.sequence, job.stream
         if not np.isfinite(samples).all():
+            self._metrics.add(metrics.GUARDS, guard="not_finite")
             self._fail(job, SynthesisFailed("the vocoder gave values that are not numbers: try another seed"))
             return
         if stream.first_out_s is None:
@@ -295,14 +341,16 @@ class Engine:
                 self._reporter.over(Status.FAILED)
                 job.put(failure)
 
-    def _count(self, step: Step, results: tuple[StepCodes | None, ...], num_samples: int) -> None:
-        stats = self._stats
+    def _count(self, prefilled: list[Pass], decoded: list[Pass], num_samples: int) -> None:
+        stats, passes = self._stats, (*prefilled, *decoded)
+        num_prefills = sum(len(sequences) for sequences, _ in prefilled)
+        num_decode_rows = sum(len(sequences) for sequences, _ in decoded)
         self._stats = replace(
             stats,
-            num_steps=stats.num_steps + bool(step),
-            num_prefills=stats.num_prefills + len(step.prefill),
-            num_decode_rows=stats.num_decode_rows + len(step.decode),
-            num_codes=stats.num_codes + len(step.prefill) + len(step.decode),
-            num_near_ties=stats.num_near_ties + sum(result.num_near_ties for result in results if result),
+            num_steps=stats.num_steps + bool(passes),
+            num_prefills=stats.num_prefills + num_prefills,
+            num_decode_rows=stats.num_decode_rows + num_decode_rows,
+            num_codes=stats.num_codes + num_prefills + num_decode_rows,
+            num_near_ties=stats.num_near_ties + sum(codes.num_near_ties for _, codes in passes),
             num_samples=stats.num_samples + num_samples,
         )

@@ -37,14 +37,16 @@ class _Rows:
 
 
 class ModelRunner:
-    """State of every slot on the device: cache, last code, latents so far, ids seen."""
+    """State of every slot on the device: cache, codes and latents so far, ids seen.
+
+    A pass that raises has changed nothing that its repetition would read, so it may be made again, over fewer rows too.
+    """
 
     def __init__(self, gpt: Gpt, config: EngineConfig, *, device: torch.device, cache_dtype: torch.dtype) -> None:
         self._gpt, self._config, self._device = gpt, config, device
         shape, slots = gpt.config, config.max_slots
         is_fixed = config.is_deterministic
         self._cache = KvCache(shape, slots, device=device, dtype=cache_dtype, is_deterministic=is_fixed)
-        self._last_code = torch.zeros(slots, dtype=torch.int64, device=device)
         self._seen = torch.zeros(slots, shape.num_audio_tokens, dtype=torch.bool, device=device)
         self._latents = torch.empty(slots, shape.max_codes, shape.width, device=device)
         self._codes = torch.empty(slots, shape.max_codes, dtype=torch.int64, device=device)
@@ -78,7 +80,8 @@ class ModelRunner:
         """Takes each sequence on by one code."""
         slots = [_slot(sequence) for sequence in sequences]
         rows = self._rows_of(sequences)
-        x = self._gpt.embed_codes(self._last_code[rows.slots], rows.positions)  # [rows, width]
+        last_codes = self._codes[rows.slots, rows.positions - 1]
+        x = self._gpt.embed_codes(last_codes, rows.positions)  # [rows, width]
         cached = [prefix_rows(sequence) + sequence.num_codes - 1 for sequence in sequences]
         hidden = self._gpt.hidden(self._pad(x), self._cache.decode(slots, cached))
         return self._choose(sequences, rows, hidden[: len(slots)])
@@ -115,12 +118,12 @@ class ModelRunner:
         logits = self._gpt.logits(self._pad(latents))[: len(sequences)]
         params = self._sampling_rows(sequences)
         codes, is_near_tie = sample(logits, self._seen[index], position, params, self._gpt.config.stop_audio_token)
+        is_finite = torch.isfinite(logits).all(dim=-1)
+        found = torch.stack([codes, is_finite.long(), is_near_tie.long()])
         self._latents[index, position] = latents
         self._codes[index, position] = codes
-        self._last_code[index] = codes
-        self._seen[index, codes] = True
-        is_finite = torch.isfinite(logits).all(dim=-1)
-        chosen, finite, ties = torch.stack([codes, is_finite.long(), is_near_tie.long()]).tolist()
+        self._seen[index, codes] = True  # last: it is what a repetition reads
+        chosen, finite, ties = found.tolist()
         return StepCodes(chosen, [bool(flag) for flag in finite], sum(ties))
 
     def _sampling_rows(self, sequences: tuple[Sequence, ...]) -> SamplingRows:

@@ -15,12 +15,15 @@ import torch
 from torch import Tensor
 
 from serve_app.engine.config import EngineConfig
+from serve_app.engine.memory import PassSize
 from serve_app.engine.sequence import Prompt
+from serve_app.metrics import NOT_RECORDED, Metrics
 from serve_app.model.frames import FrameGrid
 from serve_app.model.vocoder import Vocoder
 
 # A window of a width not met before costs oneDNN 0.1 s of compiling (measured), and windows of one width make a batch.
 WIDTH_STEP = 16
+MIN_WINDOW_FRAMES = 64  # context either side and a little between
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class AudioStream:
         self.first_out_s: float | None = None
         self.is_complete = False  # all latents are there
         self.is_due = False  # a window can be made and is wanted
+        self.num_memory_failures = 0  # times in a row its smallest window found no memory
         self._keeps_chunks = keeps_chunks
         self._targets: deque[int] = deque()  # numbers of codes whose audio is due; after them comes the end
         self._context = vocoder.context_frames
@@ -131,7 +135,7 @@ class AudioStream:
 
     def hand_over(self, window: Window) -> None:
         """The window's samples have left."""
-        self.num_out = window.last
+        self.num_out, self.num_memory_failures = window.last, 0
         if self._targets and self._num_left < WIDTH_STEP:
             self._targets.popleft()  # its rest goes with the next
         self._drop_met_targets()
@@ -140,8 +144,13 @@ class AudioStream:
 class Renderer:
     """Turns due frames into samples, a bounded number of frames a call."""
 
-    def __init__(self, vocoder: Vocoder, config: EngineConfig, device: torch.device) -> None:
+    def __init__(
+        self, vocoder: Vocoder, config: EngineConfig, device: torch.device, recorder: Metrics = NOT_RECORDED
+    ) -> None:
         self._vocoder, self._config, self._device = vocoder, config, device
+        batch = 1 if config.is_deterministic else config.max_window_batch
+        self._batch = PassSize("render", batch, recorder=recorder)
+        self._frames = PassSize("window", config.max_window_frames, least=MIN_WINDOW_FRAMES, recorder=recorder)
 
     def open(self, prompt: Prompt, due_s: float = 0.0) -> AudioStream:
         """For a prompt's voice, speed and chunks. Called on an event loop: touches no device."""
@@ -162,7 +171,7 @@ class Renderer:
         windows: list[Window] = []
         budget = self._config.max_render_frames
         for stream in due:
-            window = stream.next_window(self._config.max_window_frames)
+            window = stream.next_window(self._frames.limit)
             if windows and window.num_frames > budget:
                 break
             budget -= window.num_frames
@@ -177,25 +186,38 @@ class Renderer:
         return max(stream.first_out_s, stream.due_s) + played_s
 
     def _vocode(self, windows: list[Window]) -> list[tuple[AudioStream, npt.NDArray[np.float32]]]:
-        hop = self._vocoder.samples_per_frame
-        out = []
-        for group in self._batches(windows):
-            frames = torch.stack([_frames(window) for window in group]).transpose(1, 2)  # [batch, width, frames]
-            speakers = torch.stack([window.stream.speaker for window in group]).to(self._device)
-            samples = self._vocoder(frames, speakers).cpu().numpy()
-            for row, window in zip(samples, group, strict=True):
-                window.stream.hand_over(window)
-                cut = row[(window.first - window.start) * hop : (window.last - window.start) * hop]
-                out.append((window.stream, cut.copy()))  # a view would keep the whole batch alive
-        return out
-
-    def _batches(self, windows: list[Window]) -> list[list[Window]]:
-        """Windows of one width together, `max_window_batch` at most."""
+        """Windows of one width in one pass. Where memory runs out, the rest stays due."""
         by_width: dict[int, list[Window]] = {}
         for window in windows:
             by_width.setdefault(window.num_frames, []).append(window)
-        size = 1 if self._config.is_deterministic else self._config.max_window_batch
-        return [group[at : at + size] for group in by_width.values() for at in range(0, len(group), size)]
+        out = []
+        for group in by_width.values():
+            done, left = self._batch.run(tuple(group), self._forward)
+            for part, samples in done:
+                out += [(window.stream, self._cut(window, row)) for window, row in zip(part, samples, strict=True)]
+            if left:
+                self._make_smaller(left[0])
+                break
+        return out
+
+    def _forward(self, windows: tuple[Window, ...]) -> npt.NDArray[np.float32]:
+        frames = torch.stack([_frames(window) for window in windows]).transpose(1, 2)  # [batch, width, frames]
+        speakers = torch.stack([window.stream.speaker for window in windows]).to(self._device)
+        samples: npt.NDArray[np.float32] = self._vocoder(frames, speakers).cpu().numpy()
+        return samples
+
+    def _cut(self, window: Window, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        hop = self._vocoder.samples_per_frame
+        window.stream.hand_over(window)
+        cut = samples[(window.first - window.start) * hop : (window.last - window.start) * hop]
+        return cut.copy()  # a view would keep the whole batch alive
+
+    def _make_smaller(self, window: Window) -> None:
+        """There is no memory for one window alone: shorter ones, until there are none."""
+        if window.num_frames > MIN_WINDOW_FRAMES:
+            self._frames.shrink(window.num_frames)
+        else:
+            window.stream.num_memory_failures += 1
 
 
 def _frames(window: Window) -> Tensor:

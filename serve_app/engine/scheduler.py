@@ -81,6 +81,12 @@ class Scheduler:
             prefill.append(sequence)
         return Step(tuple(prefill), decode)
 
+    def take_back(self, sequence: Sequence) -> None:
+        """Puts a sequence that has no code yet back into the queue: its prefix could not be read."""
+        assert sequence.num_codes == 0
+        self._release(sequence, Status.WAITING)
+        self.add(sequence)
+
     def finish_decoding(self, sequence: Sequence) -> None:
         """All codes are there: the slot is free for another, the audio is still to be made."""
         self._release(sequence, Status.RENDERING)

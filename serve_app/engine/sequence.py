@@ -80,6 +80,7 @@ class Sequence:
     slot: int | None = None
     num_codes: int = 0
     started_s: float = 0.0
+    num_memory_failures: int = 0  # steps in a row in which it found no memory though it was alone
     finish_reason: FinishReason | None = None
 
     @property

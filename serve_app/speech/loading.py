@@ -16,9 +16,11 @@ import torch
 from serve_app.audio.pcm import Samples
 from serve_app.engine.config import EngineConfig
 from serve_app.engine.engine import Engine
+from serve_app.engine.memory import tried_twice
 from serve_app.engine.model_runner import ModelRunner
 from serve_app.engine.renderer import Renderer
 from serve_app.engine.sequence import STREAMING_CHUNKS, Prompt, SamplingParams
+from serve_app.errors import EngineFailed
 from serve_app.metrics import NOT_RECORDED, Metrics
 from serve_app.model.checkpoint import Checkpoint, load_checkpoint
 from serve_app.model.conditioning import VoiceEncoder
@@ -71,7 +73,7 @@ def load_service(settings: Settings, progress: Progress, recorder: Metrics) -> S
         settings.voice_dir,
         settings.voice_cache_bytes,
         checkpoint.fingerprint,
-        lambda samples, _: encoder.encode(samples),
+        lambda samples, _: encode_voice(encoder, engine, samples, recorder),
         ReferenceTrimmer(checkpoint.config.conditioning.max_reference_s),
         recorder,
     )
@@ -87,6 +89,16 @@ def load_service(settings: Settings, progress: Progress, recorder: Metrics) -> S
         voice_infos=_voice_infos(checkpoint),
         notices=(*checkpoint.notices, *notices),
     )
+
+
+def encode_voice(encoder: VoiceEncoder, engine: Engine, samples: Samples, recorder: Metrics) -> VoiceLatents:
+    """On the engine's device, beside its steps. Raises `OutOfMemory`, and `EngineFailed` where the device is broken."""
+    try:
+        return tried_twice(lambda: encoder.encode(samples), "voice", recorder)
+    except torch.AcceleratorError as error:  # latched: nothing computes in this process any more
+        failure = EngineFailed(f"the device failed ({error}): restart the replica")
+        engine.fail(failure)
+        raise failure from error
 
 
 def _give_back_freed_memory() -> None:
@@ -128,7 +140,7 @@ def build_engine(
     make_linear = linear_maker(device, compute.dtype, is_int8=compute.is_int8)
     gpt = Gpt(shapes.gpt, checkpoint.tensors, device=device, make_linear=make_linear)
     vocoder = Vocoder(shapes.vocoder, checkpoint.tensors, device=device, dtype=compute.dtype)
-    renderer = Renderer(vocoder, config, device)
+    renderer = Renderer(vocoder, config, device, recorder)
     renderer.warm_up()
     runner = ModelRunner(gpt, config, device=device, cache_dtype=compute.cache_dtype)
     return Engine(runner, renderer, shapes.gpt, config, recorder)
