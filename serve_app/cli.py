@@ -1,4 +1,4 @@
-"""The commands: serve, say, bench. Options are settings by another name; knows nothing of how speech is made."""
+"""The commands. Options are settings by another name; knows nothing of how speech is made."""
 
 import asyncio
 import os
@@ -73,6 +73,21 @@ def settings_table() -> str:
         default = str(field.default).replace("True", "true").replace("False", "false").replace("None", "")
         rows.append(f"| `XTTS_{name.upper()}` | `{default}` | {field.description} |")
     return "\n".join(rows)
+
+
+@app.command()
+def download(model: Model = None) -> None:
+    """Fetch the weights of the model into XTTS_MODEL_CACHE, so that no replica has to."""
+    from serve_app.model.download import fetch_checkpoint
+    from serve_app.model.source import PUBLISHED, check_source
+
+    settings = make_settings(model=model)
+    check_source(settings.model, accept_cpml=settings.accept_cpml)
+    if settings.model != PUBLISHED:
+        typer.echo(f"{settings.model} needs no download")
+        return
+    directory = fetch_checkpoint(settings.model_cache.expanduser() / PUBLISHED, typer.echo)
+    typer.echo(f"{settings.model} is whole in {directory}")
 
 
 @app.command()

@@ -1,4 +1,7 @@
 import hashlib
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -195,3 +198,23 @@ def test_licence_must_be_accepted() -> None:
 def test_manifest_that_was_cut_off_is_no_complete_download(tmp_path: Path, manifest: str) -> None:
     (tmp_path / "verified.json").write_text(manifest, encoding="utf-8")
     assert not is_complete(tmp_path)
+
+
+def run_download(hub: Hub, model_cache: Path, **settings: str) -> "subprocess.CompletedProcess[str]":
+    environment = {**os.environ, "HF_ENDPOINT": hub.endpoint, "XTTS_MODEL_CACHE": str(model_cache), **settings}
+    command = [sys.executable, "-m", "serve_app", "download"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+
+
+def test_command_fills_the_cache_that_the_service_reads(hub: Hub, tmp_path: Path) -> None:
+    finished = run_download(hub, tmp_path, XTTS_MODEL="xtts_v2", XTTS_ACCEPT_CPML="1")
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert is_complete(tmp_path / "xtts_v2")
+
+
+def test_command_asks_the_hub_for_nothing_without_consent_or_need(hub: Hub, tmp_path: Path) -> None:
+    refused = run_download(hub, tmp_path, XTTS_MODEL="xtts_v2")
+    assert refused.returncode == 1
+    assert "XTTS_ACCEPT_CPML=1" in refused.stderr
+    assert "mini needs no download" in run_download(hub, tmp_path, XTTS_MODEL="mini").stdout
+    assert hub.num_requests == 0
