@@ -33,24 +33,24 @@ class ProcessTree:
     def cpu_s(self) -> dict[str, float]:
         """CPU seconds of each group since its processes started; one group, `engine`, where there is no Ray."""
         seconds: dict[str, float] = {}
-        for pid in self._pids():
+        for pid in self.pids():
             with suppress(FileNotFoundError, ProcessLookupError):  # it ended meanwhile
-                group = self._group(pid)
+                group = self.group(pid)
                 seconds[group] = seconds.get(group, 0.0) + _cpu_s(pid)
         return seconds
 
     def engine_pss_bytes(self) -> int:
         """The engine process's proportional set size: resident memory, shared pages divided among their users."""
-        engines = [pid for pid in self._pids() if self._group(pid) == "engine"]
-        return max(_pss_bytes(pid) for pid in engines)
+        engines = [pid for pid in self.pids() if self.group(pid) == "engine"]
+        return max(pss_bytes(pid) for pid in engines)
 
-    def _group(self, pid: int) -> str:
+    def group(self, pid: int) -> str:
         if not self.is_ray:
             return "engine"
         command = (PROC / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
         return next((name for name, pattern in GROUPS.items() if pattern.search(command)), OTHERS)
 
-    def _pids(self) -> Iterator[int]:
+    def pids(self) -> Iterator[int]:
         children: dict[int, list[int]] = {}
         for stat in PROC.glob("[0-9]*/stat"):
             with suppress(FileNotFoundError, ProcessLookupError):
@@ -71,7 +71,7 @@ def _cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS_HZ  # utime, stime
 
 
-def _pss_bytes(pid: int) -> int:
+def pss_bytes(pid: int) -> int:
     found = re.search(r"^Pss:\s+(\d+) kB$", (PROC / str(pid) / "smaps_rollup").read_text("ascii"), re.MULTILINE)
     assert found, "smaps_rollup has a line Pss"
     return 1024 * int(found[1])

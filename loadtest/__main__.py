@@ -1,0 +1,100 @@
+"""`python -m loadtest …`: each command starts the real service, tests it, prints what it found, and stops it."""
+
+import asyncio
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from loadtest.server import RunningService, serving
+from loadtest.soak import Soak, SoakOptions
+from loadtest.soak_report import soak_checks, soak_json, soak_lines
+from loadtest.verdict import Check
+from serve_app.bench.run import machine
+from serve_app.settings import Settings, make_settings
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Load tests of the service, on 127.0.0.1.")
+
+Model = Annotated[str, typer.Option(help="as XTTS_MODEL; synthetic:tiny is fast")]
+Modes = Annotated[str, typer.Option(help="how the service runs, with commas: local, ray")]
+JsonFile = Annotated[Path | None, typer.Option("--json", help="write what was found here too")]
+
+SMALL_CACHE_BYTES = 512 * 1024  # of encoded voices: full in a minute, as the default is in a day
+
+
+@app.callback()
+def main() -> None:
+    """Keeps the names of commands where there is one."""
+
+
+@app.command()
+def soak(
+    minutes: Annotated[float, typer.Option(min=0.1, help="of traffic after the warm-up, for each mode")] = 20.0,
+    modes: Modes = "local,ray",
+    model: Model = "synthetic:tiny",
+    rate: Annotated[float, typer.Option(min=0.0, help="requests a second; 0: 40 % of what a closed loop gets")] = 0.0,
+    warm_up: Annotated[float, typer.Option(min=0.0, help="seconds of traffic before memory is read")] = 60.0,
+    kill_every: Annotated[
+        float, typer.Option(min=10.0, help="seconds between kills of the engine (Ray); 0 minutes / 6 where left out")
+    ] = 180.0,
+    seed: Annotated[int, typer.Option(help="of the traffic")] = 1,
+    json_file: JsonFile = None,
+) -> None:
+    """Mixed traffic, misuse, leavers and kills: all is answered as it must be, and nothing stays behind."""
+    reports: dict[str, Any] = {}
+    failed: list[Check] = []
+    for mode in _modes(modes):
+        options = SoakOptions(
+            minutes=minutes,
+            rate_hz=rate,
+            warm_up_s=warm_up,
+            kill_every_s=min(kill_every, minutes * 60.0 / 2) if mode == "ray" else None,
+            seed=seed,
+        )
+        settings = _exact(model, voice_cache_bytes=SMALL_CACHE_BYTES)
+        with _started(settings, mode) as service:
+            record = asyncio.run(Soak(service, options, typer.echo).run())
+        for line in soak_lines(record, options):
+            typer.echo(line)
+        reports[mode] = soak_json(record, options)
+        failed += [check for check in soak_checks(record, options) if not check.is_ok]
+    _finish(reports, failed, json_file)
+
+
+def _exact(model: str, **options: Any) -> Settings:
+    """Fixed shapes in float32, so that the same seed gives the same bits; one thread, so that all fits on two cores."""
+    return make_settings(model=model, dtype="float32", deterministic=True, num_threads=1, **options)
+
+
+def _modes(text: str) -> Sequence[str]:
+    modes = [each.strip() for each in text.split(",")]
+    if unknown := [each for each in modes if each not in ("local", "ray")]:
+        raise typer.BadParameter(f"{unknown[0]!r} is neither local nor ray")
+    return modes
+
+
+@contextmanager
+def _started(settings: Settings, mode: str) -> Iterator[RunningService]:
+    with tempfile.TemporaryDirectory() as directory:
+        typer.echo(f"\n## {mode}, {settings.model}\n\nstarting")
+        with serving(settings, Path(directory), is_ray=mode == "ray") as service:
+            yield service
+
+
+def _finish(reports: dict[str, Any], failed: Sequence[Check], json_file: Path | None) -> None:
+    """Exit status 1 where a check failed."""
+    on = machine()
+    typer.echo(f"\nmeasured on {on['cpu']}, {on['cores']} cores shared by service and generator, {on['date']}")
+    if json_file is not None:
+        json_file.write_text(json.dumps({"machine": on, **reports}, indent=1) + "\n", encoding="utf-8")
+    for check in failed:
+        typer.echo(f"FAILED: {check.name}: {check.found}")
+    raise typer.Exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    app()
