@@ -7,6 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
+MONITORING := helm/xtts-serve/files
 
 # Big wheels on a slow line take longer than uv's default of 30 s.
 export UV_HTTP_TIMEOUT ?= 300
@@ -20,7 +21,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --for
 	--no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test check bench hearing train lock clean
+.PHONY: help install serve test check bench hearing train monitoring lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +48,11 @@ hearing: $(INSTALLED_DEV) ## measure how well the service is understood: 100 sen
 
 train: $(INSTALLED_DEV) ## run a stage of training mini (ARGS="gpt --minutes 60"; docs/training.md)
 	@$(BIN)/python -m serve_app train $(ARGS)
+
+monitoring: $(INSTALLED) ## write the chart's dashboard and alerts from the list of metrics
+	@mkdir -p $(MONITORING)/dashboards
+	@$(BIN)/python -m serve_app dashboard > $(MONITORING)/dashboards/xtts-serve.json
+	@$(BIN)/python -m serve_app alerts > $(MONITORING)/alerts.yaml
 
 lock: $(BIN)/uv ## resolve pyproject.toml again and rewrite the locks (pinned versions stay where they still fit)
 	$(COMPILE) pyproject.toml -o requirements.lock

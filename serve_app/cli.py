@@ -116,6 +116,27 @@ def metrics_table() -> str:
     return "\n".join(rows)
 
 
+WithoutRay = Annotated[bool, typer.Option("--without-ray", help="for `serve --local`, whose names have no `ray_`")]
+
+
+@app.command()
+def dashboard(without_ray: WithoutRay = False) -> None:
+    """Print the Grafana dashboard as JSON."""
+    from serve_app.monitoring.dashboard import dashboard_json
+    from serve_app.monitoring.expressions import LOCAL, RAY
+
+    typer.echo(dashboard_json(LOCAL if without_ray else RAY), nl=False)
+
+
+@app.command()
+def alerts(without_ray: WithoutRay = False) -> None:
+    """Print Prometheus' alert and recording rules as YAML."""
+    from serve_app.monitoring.alerts import rules_yaml
+    from serve_app.monitoring.expressions import LOCAL, RAY
+
+    typer.echo(rules_yaml(LOCAL if without_ray else RAY), nl=False)
+
+
 @app.command()
 def say(
     text: Annotated[str, typer.Argument(help="what to say")],
