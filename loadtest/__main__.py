@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from loadtest.overload import Overload, OverloadOptions
+from loadtest.overload_report import overload_checks, overload_json, overload_lines
 from loadtest.server import RunningService, serving
 from loadtest.soak import Soak, SoakOptions
 from loadtest.soak_report import soak_checks, soak_json, soak_lines
@@ -26,11 +28,6 @@ JsonFile = Annotated[Path | None, typer.Option("--json", help="write what was fo
 SMALL_CACHE_BYTES = 512 * 1024  # of encoded voices: full in a minute, as the default is in a day
 
 
-@app.callback()
-def main() -> None:
-    """Keeps the names of commands where there is one."""
-
-
 @app.command()
 def soak(
     minutes: Annotated[float, typer.Option(min=0.1, help="of traffic after the warm-up, for each mode")] = 20.0,
@@ -39,7 +36,7 @@ def soak(
     rate: Annotated[float, typer.Option(min=0.0, help="requests a second; 0: 40 % of what a closed loop gets")] = 0.0,
     warm_up: Annotated[float, typer.Option(min=0.0, help="seconds of traffic before memory is read")] = 60.0,
     kill_every: Annotated[
-        float, typer.Option(min=10.0, help="seconds between kills of the engine (Ray); 0 minutes / 6 where left out")
+        float, typer.Option(min=10.0, help="seconds between kills of the engine (Ray), at most half the soak")
     ] = 180.0,
     seed: Annotated[int, typer.Option(help="of the traffic")] = 1,
     json_file: JsonFile = None,
@@ -63,6 +60,51 @@ def soak(
         reports[mode] = soak_json(record, options)
         failed += [check for check in soak_checks(record, options) if not check.is_ok]
     _finish(reports, failed, json_file)
+
+
+@app.command()
+def overload(
+    seconds: Annotated[float, typer.Option(min=1.0, help="of the storm, for each mode")] = 60.0,
+    factor: Annotated[float, typer.Option(min=1.5, help="times what the service can do")] = 4.0,
+    modes: Modes = "local,ray",
+    model: Model = "synthetic:tiny",
+    slots: Annotated[int, typer.Option(min=1, help="as XTTS_MAX_SLOTS")] = 4,
+    waiting: Annotated[int, typer.Option(min=1, help="as XTTS_MAX_WAITING")] = 8,
+    new_voices: Annotated[float, typer.Option(min=0.0, max=1.0, help="share that brings a new recording")] = 0.0,
+    seed: Annotated[int, typer.Option(help="of the traffic")] = 1,
+    json_file: JsonFile = None,
+) -> None:
+    """More than the service can do: refusals come at once, and who is let in is served in time."""
+    reports: dict[str, Any] = {}
+    failed: list[Check] = []
+    settings = _exact(model, max_slots=slots, max_waiting=waiting)
+    for mode in _modes(modes):
+        options = OverloadOptions(
+            num_slots=slots,
+            num_places=_num_places(settings, mode),
+            first_audio_timeout_s=settings.first_audio_timeout_s,
+            factor=factor,
+            storm_s=seconds,
+            new_voice_share=new_voices,
+            seed=seed,
+        )
+        with _started(settings, mode) as service:
+            record = asyncio.run(Overload(service, options, typer.echo).run())
+        for line in overload_lines(record, options):
+            typer.echo(line)
+        reports[mode] = overload_json(record, options)
+        failed += [check for check in overload_checks(record, options) if not check.is_ok]
+    _finish(reports, failed, json_file)
+
+
+def _num_places(settings: Settings, mode: str) -> int:
+    """Requests that may wait for a slot: with Ray those in an ingress's queue and those that an engine prepares."""
+    if mode == "local":
+        return settings.max_waiting
+    from serve_app.deployment.application import engine_options  # loads Ray
+
+    options = engine_options(settings)
+    return int(options["max_queued_requests"] + options["max_ongoing_requests"] - settings.max_slots)
 
 
 def _exact(model: str, **options: Any) -> Settings:
