@@ -16,6 +16,7 @@ import torch
 from serve_app.audio.pcm import Samples
 from serve_app.engine.config import EngineConfig
 from serve_app.engine.engine import Engine
+from serve_app.engine.gpu_reporter import GpuReporter
 from serve_app.engine.memory import tried_twice
 from serve_app.engine.model_runner import ModelRunner
 from serve_app.engine.renderer import Renderer
@@ -66,6 +67,8 @@ def load_service(settings: Settings, progress: Progress, recorder: Metrics) -> S
     engine = build_engine(checkpoint, compute, engine_config(settings, compute), recorder)
     checkpoint.tensors.clear()  # each part has packed its own
     _give_back_freed_memory()
+    if compute.device.type == "cuda":
+        GpuReporter(recorder, compute.device).start()
     progress("warming up")
     with ThreadPoolExecutor(1) as apart:  # a Ray replica is built on a thread whose event loop runs already
         apart.submit(asyncio.run, warm_up(engine, voices[DEFAULT_VOICE])).result()
