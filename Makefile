@@ -7,6 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
+SCAN := .venv-scan
 MONITORING := helm/xtts-serve/files
 
 # Big wheels on a slow line take longer than uv's default of 30 s.
@@ -21,7 +22,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --for
 	--no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test check bench hearing train monitoring lock clean
+.PHONY: help install serve test check bench hearing train monitoring k8s scan lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +55,21 @@ monitoring: $(INSTALLED) ## write the chart's dashboard and alerts from the list
 	@$(BIN)/python -m serve_app dashboard > $(MONITORING)/dashboards/xtts-serve.json
 	@$(BIN)/python -m serve_app alerts > $(MONITORING)/alerts.yaml
 
+k8s: $(INSTALLED_DEV) ## write k8s/ and the table of the chart's values anew, from helm/xtts-serve
+	$(BIN)/python -m helm.values_table
+	$(BIN)/python -m helm.manifests
+
+scan: $(SCAN)/.installed $(INSTALLED_DEV) ## look for known weaknesses: checkov on the chart's manifests, pip-audit on the lock
+	rm -rf build/manifests
+	$(BIN)/python -m helm.manifests --ci build/manifests
+	$(SCAN)/bin/checkov --config-file helm/checkov.yaml --directory build/manifests
+	$(SCAN)/bin/pip-audit --disable-pip --require-hashes --requirement requirements.lock --progress-spinner off || { \
+		status=$$?; echo "pip-audit found a weakness, named above, or could not ask the index of vulnerabilities" >&2; exit $$status; }
+
+monitoring-check: $(INSTALLED_DEV) ## hold them against a real Prometheus and draw docs/images/dashboard.png (five minutes)
+	@scripts/get-prometheus build/prometheus
+	@$(BIN)/python -m tests.monitoring.reality
+
 lock: $(BIN)/uv ## resolve pyproject.toml again and rewrite the locks (pinned versions stay where they still fit)
 	$(COMPILE) pyproject.toml -o requirements.lock
 	$(COMPILE) -c requirements.lock --group build -o requirements-build.lock
@@ -61,7 +77,7 @@ lock: $(BIN)/uv ## resolve pyproject.toml again and rewrite the locks (pinned ve
 	$(COMPILE) --group scan -o requirements-scan.lock
 
 clean: ## remove .venv, caches and build products
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(SCAN) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find serve_app tests -type d -name __pycache__ -prune -exec rm -rf {} +
 
 $(BIN)/uv: requirements-build.lock
@@ -84,4 +100,11 @@ $(INSTALLED): $(BIN)/uv requirements.lock pyproject.toml
 $(INSTALLED_DEV): $(INSTALLED) requirements-dev.lock
 	@echo "installing the tools of the checks and tests"
 	@$(call INSTALL,--require-hashes --no-deps -r requirements-dev.lock)
+	@touch $@
+
+$(SCAN)/.installed: $(BIN)/uv requirements-scan.lock
+	@echo "installing the scanners into $(SCAN): they pin what the service pins otherwise"
+	@"$(PYTHON)" -m venv --clear $(SCAN)
+	@$(BIN)/uv pip install --python $(SCAN)/bin/python --require-hashes -r requirements-scan.lock || \
+		$(SCAN)/bin/python -m pip install --require-hashes -r requirements-scan.lock
 	@touch $@

@@ -161,7 +161,7 @@ def _requests(source: Source) -> list[Alert]:
             WARNING,
             "1h",
             _burning(SLOW_BURNS),
-            "{{ $value | humanizePercentage }} of the first audios of " + service + " have come late for a day or more",
+            "{{ $value | humanizePercentage }} of the first audios of " + service + " come late, over days",
             _burn_text("At this rate the objective is missed at the end of the 30 days."),
         ),
         Alert(

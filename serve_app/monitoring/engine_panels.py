@@ -69,6 +69,15 @@ def engine(source: Source) -> tuple[Panel, ...]:
             is_stacked=True,
         ),
         Panel(
+            "Speech made and handed out",
+            "Seconds of audio a second. Made far above handed out: clients leave before they have heard it.",
+            Unit.REAL_TIME,
+            (
+                Query(source.rate(metrics.MADE_SECONDS, WINDOW), "made"),
+                Query(source.rate(metrics.AUDIO_SECONDS, WINDOW), "handed out"),
+            ),
+        ),
+        Panel(
             "Step, by phase",
             "Seconds of a step's phases. Streams get audio between steps, so a long prefill or render delays all.",
             Unit.SECONDS,
