@@ -36,8 +36,8 @@ def soak(
     rate: Annotated[float, typer.Option(min=0.0, help="requests a second; 0: 40 % of what a closed loop gets")] = 0.0,
     warm_up: Annotated[float, typer.Option(min=0.0, help="seconds of traffic before memory is read")] = 60.0,
     kill_every: Annotated[
-        float, typer.Option(min=10.0, help="seconds between kills of the engine (Ray), at most half the soak")
-    ] = 180.0,
+        float | None, typer.Option(min=10.0, help="seconds between kills of the engine (Ray); 180, or two in all")
+    ] = None,
     seed: Annotated[int, typer.Option(help="of the traffic")] = 1,
     json_file: JsonFile = None,
 ) -> None:
@@ -49,7 +49,7 @@ def soak(
             minutes=minutes,
             rate_hz=rate,
             warm_up_s=warm_up,
-            kill_every_s=min(kill_every, minutes * 60.0 / 2) if mode == "ray" else None,
+            kill_every_s=(kill_every or min(180.0, minutes * 60.0 / 2)) if mode == "ray" else None,
             seed=seed,
         )
         settings = _exact(model, voice_cache_bytes=SMALL_CACHE_BYTES)

@@ -97,9 +97,12 @@ class OverloadRecord:
         return sum(each.outcome is Outcome.OK for each in self.storm) / self.storm_s
 
     def longest_wait_s(self, options: OverloadOptions) -> float:
-        """Until the slot of a request that was let in last: all places before it are taken, and served one by one."""
+        """Until the slot of a request that was let in last. Slots are taken together, so they also fall free together:
+        whoever is before it is served in rounds of as many as there are slots.
+        """
+        num_before = options.num_slots * math.ceil(options.num_places / options.num_slots)
         rate_hz = min(self.knee.rate_hz, self.served_hz)
-        return min(options.first_audio_timeout_s, options.num_places / rate_hz if rate_hz else math.inf)
+        return min(options.first_audio_timeout_s, num_before / rate_hz if rate_hz else math.inf)
 
 
 def first_audio_s(heard: list[Heard]) -> list[float]:
