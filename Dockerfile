@@ -46,13 +46,12 @@ RUN packages="$(echo /opt/venv/lib/python3.*/site-packages)"; case "${VARIANT}" 
 FROM dependencies AS package
 COPY LICENSE NOTICE README.md pyproject.toml /source/
 COPY serve_app /source/serve_app
-RUN /opt/build/bin/uv build --wheel --no-build-isolation --python /opt/build/bin/python --out-dir /dist /source
+RUN /opt/build/bin/uv build --wheel --no-build-isolation --python /opt/build/bin/python --out-dir /dist /source \
+    && /opt/build/bin/uv pip install --python /opt/venv/bin/python --prefix /installed --no-deps --offline /dist/*.whl
 
 FROM base AS service
 COPY --from=dependencies /opt/venv /opt/venv
-RUN --mount=type=bind,from=dependencies,source=/opt/build,target=/opt/build \
-    --mount=type=bind,from=package,source=/dist,target=/dist \
-    /opt/build/bin/uv pip install --python /opt/venv/bin/python --no-deps --no-cache --offline --compile-bytecode /dist/*.whl
+COPY --from=package /installed /opt/venv
 # The proxy's callback and the two switches of telemetry are what `serve` sets itself; `ray start` needs them from here.
 ENV PATH=/opt/venv/bin:${PATH} \
     HOME=/home/xtts \
