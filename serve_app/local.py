@@ -18,7 +18,7 @@ from serve_app.errors import SettingsError, Unavailable
 from serve_app.metrics import NOT_RECORDED, Metrics, PrometheusExporter
 from serve_app.model.source import check_source
 from serve_app.settings import Settings
-from serve_app.speech.request import AudioChunk, ServiceStatus, SpeechRequest
+from serve_app.speech.request import AudioChunk, ServiceLoad, ServiceStatus, SpeechRequest
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +32,8 @@ class LoadedService(Protocol):
     def stream(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk]: ...
 
     async def status(self) -> ServiceStatus: ...
+
+    def load_now(self) -> ServiceLoad: ...
 
     def check_health(self) -> None: ...
 

@@ -80,6 +80,12 @@ class Settings(BaseSettings):
     num_ingress_replicas: int = Field(1, ge=1, description="Ray Serve: HTTP replicas")
     min_engine_replicas: int = Field(1, ge=1, description="Ray Serve: engine replicas kept at least")
     max_engine_replicas: int = Field(1, ge=1, description="Ray Serve: engine replicas at most")
+    upscale_delay_s: float = Field(
+        5.0, ge=0.0, description="Ray Serve: how long more engine replicas must be wanted before they are started"
+    )
+    downscale_delay_s: float = Field(
+        300.0, ge=0.0, description="Ray Serve: how long fewer must do before one is stopped; loading takes a minute"
+    )
     num_gpus_per_engine: float | None = Field(
         None,
         ge=0.0,

@@ -12,7 +12,7 @@ from serve_app.audio.pcm import Samples
 from serve_app.errors import EngineFailed, Overloaded, ServiceError, SynthesisFailed, VoiceNotFound
 from serve_app.metrics import NOT_RECORDED, Metrics
 from serve_app.settings import Settings
-from serve_app.speech.request import DEFAULT_VOICE, AudioChunk, ServiceStatus, SpeechRequest, SpeechSummary
+from serve_app.speech.request import DEFAULT_VOICE, AudioChunk, ServiceLoad, ServiceStatus, SpeechRequest, SpeechSummary
 from serve_app.voices.info import VoiceInfo
 
 SAMPLE_RATE_HZ = 24_000
@@ -100,6 +100,7 @@ class FakeService(FakeBackend):
     """The fake as an engine replica loads it. The text of a request chooses what goes wrong."""
 
     is_healthy = True
+    num_slots = 4
 
     async def stream(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk]:
         if request.voice == "gone":
@@ -114,6 +115,9 @@ class FakeService(FakeBackend):
             return
         async for chunk in super().stream(request):
             yield chunk
+
+    def load_now(self) -> ServiceLoad:
+        return ServiceLoad(self.num_slots, self.num_open_streams, 0.0)
 
     def check_health(self) -> None:
         if not self.is_healthy:

@@ -4,12 +4,12 @@ from math import ceil
 from typing import Any
 
 from ray import serve
-from ray.serve.config import AutoscalingConfig
 from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp
 
 from serve_app import logs
 from serve_app.api.app import create_app
+from serve_app.deployment.autoscaling import autoscaling_config
 from serve_app.deployment.backend import ENGINE_NAME, EngineBackend
 from serve_app.deployment.ray_metrics import RayExporter
 from serve_app.deployment.replica import PLAIN, EngineReplica
@@ -18,7 +18,6 @@ from serve_app.local import ServiceLoader, load_speech_service
 from serve_app.metrics import Metrics
 from serve_app.settings import Settings, make_settings
 
-TARGET_LOAD = 0.75  # of the slots: where autoscaling adds a replica
 MAX_INGRESS_REQUESTS = 1_000
 INGRESS_CPUS = 0.1
 
@@ -91,6 +90,7 @@ def ingress_options(settings: Settings) -> dict[str, Any]:
     return {
         "num_replicas": settings.num_ingress_replicas,
         "max_ongoing_requests": MAX_INGRESS_REQUESTS,
+        "max_surge_percent": 100,  # a new version runs before the old one goes: it costs no GPU
         "ray_actor_options": {"num_cpus": INGRESS_CPUS},
         "graceful_shutdown_timeout_s": settings.shutdown_timeout_s,
         "graceful_shutdown_wait_loop_s": 0.5,
@@ -102,13 +102,8 @@ def engine_options(settings: Settings) -> dict[str, Any]:
     costs nothing.
     """
     num_slots = settings.num_slots(is_gpu=num_gpus(settings) > 0)
-    autoscaling = AutoscalingConfig(
-        min_replicas=settings.min_engine_replicas,
-        max_replicas=max(settings.min_engine_replicas, settings.max_engine_replicas),
-        target_ongoing_requests=max(1.0, TARGET_LOAD * num_slots),
-    )
     return {
-        "autoscaling_config": autoscaling,
+        "autoscaling_config": autoscaling_config(settings, num_slots),
         "max_ongoing_requests": max_ongoing_requests(settings),
         "max_queued_requests": ceil(settings.max_waiting / settings.num_ingress_replicas),  # of each ingress replica
         "ray_actor_options": {"num_cpus": 1, "num_gpus": num_gpus(settings)},

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Generator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from typing import Any, cast
 
 from ray import serve
@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 ENGINE_NAME = "Engine"
 STATUS_TIMEOUT_S = 2.0
+STATUS_TRIES = 3
 OVERLOAD_RETRY_AFTER_S = 2.0
 
 
@@ -78,7 +79,7 @@ class EngineBackend:
         """As a replica says. Where all are too busy to answer, what they said last: only a busy engine is ready."""
         try:
             with _ray_errors_as_ours():
-                self._last_status = await asyncio.wait_for(self._ask_status(), STATUS_TIMEOUT_S)
+                self._last_status = await asyncio.wait_for(self._ask_ready_one(), STATUS_TIMEOUT_S)
         except (Overloaded, TimeoutError):
             if self._last_status is None or not await asyncio.to_thread(_is_an_engine_running):
                 self._last_status = None
@@ -88,6 +89,15 @@ class EngineBackend:
             self._last_status = None
             raise
         return self._last_status
+
+    async def _ask_ready_one(self) -> ServiceStatus:
+        """One replica among several may be sick, and about to end: that makes the service no less ready."""
+        for _ in range(STATUS_TRIES - 1):
+            with suppress(RayError):
+                status = await self._ask_status()
+                if status.is_ready:
+                    return status
+        return await self._ask_status()
 
     async def _ask_status(self) -> ServiceStatus:
         return await cast(DeploymentResponse[ServiceStatus], self._engine.status.remote())

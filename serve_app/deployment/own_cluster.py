@@ -15,6 +15,7 @@ from ray.serve.schema import ApplicationStatus, ApplicationStatusOverview, Loggi
 
 from serve_app.api.keys import KeyRing
 from serve_app.deployment.application import INGRESS_CPUS, build_application, num_gpus
+from serve_app.deployment.autoscaling import set_report_period
 from serve_app.deployment.proxy import PROXY_CALLBACK, PROXY_CALLBACK_VARIABLE
 from serve_app.errors import SettingsError, StartupError
 from serve_app.local import ServiceLoader, bound_socket, load_speech_service
@@ -44,6 +45,7 @@ def run_serve(settings: Settings, load_service: ServiceLoader = load_speech_serv
     stop = threading.Event()
     try:
         logger.info("starting Ray; an engine replica will load %s", settings.model)
+        set_report_period()
         _start_ray(settings)
         settings = _with_gpus_of_this_machine(settings)
         for number in (signal.SIGINT, signal.SIGTERM):

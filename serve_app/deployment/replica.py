@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 
 from serve_app import logs
+from serve_app.deployment.autoscaling import load_report
 from serve_app.deployment.ray_metrics import RayExporter
 from serve_app.errors import EngineFailed, ServiceError, Unavailable
 from serve_app.local import ServiceLoader
@@ -47,6 +48,10 @@ class EngineReplica:
 
     async def status(self) -> ServiceStatus:
         return await self._service.status()
+
+    async def record_autoscaling_stats(self) -> dict[str, float]:
+        """Called by Serve, for `autoscaling.replicas_wanted`."""
+        return load_report(self._service.load_now())
 
     def check_health(self) -> None:
         """Called by Serve; raising three times in a row replaces the replica, and so does its end, at once."""

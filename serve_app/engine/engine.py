@@ -23,6 +23,7 @@ from serve_app.engine.renderer import AudioStream, Renderer
 from serve_app.engine.reporter import EngineReporter
 from serve_app.engine.scheduler import Scheduler
 from serve_app.engine.sequence import (
+    EngineLoad,
     EngineStats,
     FinishReason,
     Prompt,
@@ -106,6 +107,14 @@ class Engine:
     def num_alive(self) -> int:
         """Sequences accepted and not over."""
         return self._num_alive
+
+    @property
+    def load(self) -> EngineLoad:
+        """As of now, from any thread."""
+        due_s = self._scheduler.oldest_due_s
+        num_wanted = self._scheduler.num_running + self._scheduler.num_waiting + len(self._inbox)
+        wait_s = 0.0 if due_s is None else max(0.0, time.monotonic() - due_s)
+        return EngineLoad(self._config.max_slots, num_wanted, wait_s)
 
     def check_health(self, max_step_s: float = 60.0) -> None:
         """Raises `EngineFailed` when the loop is dead, or alive and stuck in a step for longer than `max_step_s`."""

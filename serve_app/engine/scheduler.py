@@ -58,7 +58,8 @@ class Scheduler:
     @property
     def oldest_due_s(self) -> float | None:
         """Since when the most urgent of the waiting sentences is wanted; None where nobody waits."""
-        return self._waiting[0].due_s if self._waiting else None
+        first = next(iter(self._waiting), None)  # also asked from other threads
+        return None if first is None else first.due_s
 
     def add(self, sequence: Sequence) -> None:
         """Queues a sequence; how many may wait is the caller's to say."""

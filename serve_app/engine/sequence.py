@@ -101,6 +101,15 @@ class SequenceOutput:
 
 
 @dataclass(frozen=True)
+class EngineLoad:
+    """How much of the engine is asked for now."""
+
+    num_slots: int
+    num_wanted_slots: int  # by the sequences that run and those that wait
+    oldest_wait_s: float
+
+
+@dataclass(frozen=True)
 class EngineStats:
     """Counters since the start."""
 

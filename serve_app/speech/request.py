@@ -82,6 +82,15 @@ class ServiceStatus:
         return tuple(voice.name for voice in self.voices)
 
 
+@dataclass(frozen=True)
+class ServiceLoad:
+    """How much of a service is asked for now."""
+
+    num_slots: int
+    num_wanted_slots: int  # by the sentences being decoded and those that wait
+    oldest_wait_s: float  # how late the sentence is that waits longest for its slot
+
+
 class SpeechBackend(Protocol):
     """The seam. The Ray handle, the in-process service and the test fake all look like this.
 

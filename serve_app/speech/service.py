@@ -21,7 +21,7 @@ from serve_app.metrics import NOT_RECORDED, Metrics
 from serve_app.model.config import CODE_RATE_HZ, SAMPLE_RATE_HZ, ModelConfig
 from serve_app.model.tokenizer import Tokenizer
 from serve_app.settings import Settings
-from serve_app.speech.request import AudioChunk, ServiceStatus, SpeechRequest, SpeechSummary
+from serve_app.speech.request import AudioChunk, ServiceLoad, ServiceStatus, SpeechRequest, SpeechSummary
 from serve_app.text.languages import expected_codes, resolve_language
 from serve_app.text.normalize import normalize
 from serve_app.text.sentences import split_in_half, split_sentences
@@ -104,6 +104,10 @@ class SpeechService:
             sample_rate_hz=SAMPLE_RATE_HZ,
             notices=self._notices,
         )
+
+    def load_now(self) -> ServiceLoad:
+        load = self._engine.load
+        return ServiceLoad(load.num_slots, load.num_wanted_slots, load.oldest_wait_s)
 
     def check_health(self) -> None:
         """Raises a `ServiceError` when the engine cannot go on."""

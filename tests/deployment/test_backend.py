@@ -11,7 +11,7 @@ from ray.exceptions import RayActorError
 
 from serve_app.deployment.backend import EngineBackend
 from serve_app.errors import ServiceError, Unavailable
-from serve_app.speech.request import AudioChunk, SpeechRequest
+from serve_app.speech.request import AudioChunk, ServiceStatus, SpeechRequest
 
 REQUEST = SpeechRequest("Hello", "en")
 CHUNKS = [AudioChunk(np.full(4, value, dtype=np.float32), 0, 0) for value in (1.0, 2.0)]
@@ -40,7 +40,8 @@ class Handle:
 
     def __init__(self, *answers: list[Item]) -> None:
         self._answers = [Answer(items) for items in answers]
-        self.num_asked = 0
+        self.num_asked = self.num_asked_status = 0
+        self.num_sick = 0  # replicas asked first that say they are not ready
         self.stream = SimpleNamespace(remote=self._stream)
         self.status = SimpleNamespace(remote=self._status)
 
@@ -52,8 +53,9 @@ class Handle:
         self.num_asked += 1
         return self._answers[self.num_asked - 1]
 
-    async def _status(self) -> str:
-        return "a status"
+    async def _status(self) -> ServiceStatus:
+        self.num_asked_status += 1
+        return ServiceStatus(self.num_asked_status > self.num_sick, "fake", "cpu", ("en",))
 
 
 def _heard(handle: Handle) -> list[float]:
@@ -86,3 +88,11 @@ def test_request_is_unavailable_where_another_replica_would_not_mend_it(
         _heard(handle)
     assert raised.value.retry_after_s
     assert handle.num_asked == num_asked
+
+
+@pytest.mark.parametrize(("num_sick", "is_ready"), [(0, True), (1, True), (2, True), (3, False)])
+def test_one_sick_replica_does_not_make_the_service_unready(num_sick: int, is_ready: bool) -> None:
+    handle = Handle()
+    handle.num_sick = num_sick
+    status = asyncio.run(EngineBackend(handle).status())  # type: ignore[arg-type]
+    assert status.is_ready is is_ready
