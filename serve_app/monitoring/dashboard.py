@@ -45,7 +45,7 @@ def rows(source: Source) -> tuple[Row, ...]:
         Row("Engine", engine_panels.engine(source)),
         Row("Voices", engine_panels.voices(source)),
         Row("GPU", engine_panels.gpu(source)),
-        Row("Autoscaling and Ray", platform_panels.ray_platform(source))
+        Row("Autoscaling", platform_panels.ray_platform(source))
         if source.is_ray
         else Row("Process", platform_panels.process(source)),
     )

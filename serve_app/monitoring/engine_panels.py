@@ -3,7 +3,7 @@
 from serve_app import metrics
 from serve_app.monitoring import ray_metrics
 from serve_app.monitoring.expressions import Source, highest, share, total
-from serve_app.monitoring.panel import GLANCE, WINDOW, Panel, Query, Unit, quantiles
+from serve_app.monitoring.panel import GLANCE, WINDOW, Panel, Query, Unit, a_minute, quantiles
 
 
 def queue(source: Source) -> tuple[Panel, ...]:
@@ -100,8 +100,8 @@ def engine(source: Source) -> tuple[Panel, ...]:
         Panel(
             "Sentences by outcome",
             "`aborted`: clients left. `failed` above zero: guards or memory, see beside, and the log.",
-            Unit.PER_SECOND,
-            (Query(source.rate(metrics.SENTENCES, WINDOW, by=("outcome",)), "{{outcome}}"),),
+            Unit.PER_MINUTE,
+            (Query(a_minute(source, metrics.SENTENCES, by=("outcome",)), "{{outcome}}"),),
             is_stacked=True,
         ),
         Panel(
@@ -119,22 +119,22 @@ def engine(source: Source) -> tuple[Panel, ...]:
 
 
 def voices(source: Source) -> tuple[Panel, ...]:
-    found = source.rate(metrics.VOICES, WINDOW, 'found!="encoded"')
+    found = source.growth(metrics.VOICES, GLANCE, 'found!="encoded"')
     return (
         Panel(
             "Voices by where they were found",
             "`encoded` costs the most: a reference nobody used before. Many of them at few voices: clients change the "
             "recording with each request, or the voice store is not shared.",
-            Unit.PER_SECOND,
-            (Query(source.rate(metrics.VOICES, WINDOW, by=("found",)), "{{found}}"),),
+            Unit.PER_MINUTE,
+            (Query(a_minute(source, metrics.VOICES, by=("found",)), "{{found}}"),),
             is_stacked=True,
             empty="no reference was sent",
         ),
         Panel(
             "Voices found in the cache",
-            "Share of references whose voice was in memory or on disk. Low with few voices: see beside.",
+            "Share of references of five minutes whose voice was in memory or on disk. Low with few voices: see beside.",
             Unit.SHARE,
-            (Query(share(found, source.rate(metrics.VOICES, WINDOW)), "found"),),
+            (Query(share(found, source.growth(metrics.VOICES, GLANCE)), "found"),),
             empty="no reference was sent",
         ),
     )

@@ -9,6 +9,7 @@ from serve_app.monitoring.expressions import Source
 
 WINDOW = "$__rate_interval"  # Grafana's: at least four scrapes
 GLANCE = "5m"
+COUNTED, COUNTED_MINUTES = "2m", 2  # events are counted exactly, in a window of their own
 
 
 class Unit(StrEnum):
@@ -19,7 +20,6 @@ class Unit(StrEnum):
     PERCENT = "percent"
     SECONDS = "s"
     BYTES = "bytes"
-    PER_SECOND = "reqps"
     CODES = "suffix: codes/s"
     REAL_TIME = "suffix: × real time"
     PER_MINUTE = "suffix: /min"
@@ -61,3 +61,8 @@ def quantiles(source: Source, metric: Metric, chosen: tuple[float, ...], label: 
         Query(source.quantile(quantile, metric, WINDOW, by=(label,)), f"p{100 * quantile:g} {{{{{label}}}}}")
         for quantile in chosen
     )
+
+
+def a_minute(source: Source, metric: Metric, *either: str, by: tuple[str, ...] = ()) -> str:
+    """Events a minute, the first ones too."""
+    return f"{source.growth(metric, COUNTED, *either, by=by)} / {COUNTED_MINUTES}"

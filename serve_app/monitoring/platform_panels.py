@@ -9,7 +9,9 @@ def ray_platform(source: Source) -> tuple[Panel, ...]:
     engine = 'deployment="Engine"'
     by = ("deployment",)
     nodes = source.of_nodes()
-    replicas = nodes.select(ray_metrics.COMPONENT_MEMORY, 'Component=~"ray::ServeReplica.*"')
+    memory = nodes.select(ray_metrics.COMPONENT_MEMORY, 'Component=~"ray::ServeReplica.*"')
+    # Ray renames a process while it works: ray::ServeReplica:application:Engine.handle_request.
+    replicas = f'label_replace({memory}, "deployment", "$1", "Component", "ray::ServeReplica:[^:]*:([^.]*).*")'
     return (
         Panel(
             "Engine replicas",
@@ -23,8 +25,8 @@ def ray_platform(source: Source) -> tuple[Panel, ...]:
             ),
         ),
         Panel(
-            "Requests that the autoscaler counts",
-            "At replicas and waiting. Above 75 % of the slots for a while, a replica is added.",
+            "Requests, autoscaler's count",
+            "At replicas and waiting, as the autoscaler sees them. Growing while `asked for` stays: it is behind.",
             Unit.COUNT,
             (Query(total(source.select(ray_metrics.AUTOSCALED_REQUESTS, engine)), "requests"),),
         ),
@@ -44,9 +46,9 @@ def ray_platform(source: Source) -> tuple[Panel, ...]:
         ),
         Panel(
             "Memory of replicas",
-            "Resident. Steady growth over days at steady load is a leak.",
+            "Resident, of the largest on each node. Steady growth over days at steady load is a leak.",
             Unit.BYTES,
-            (Query(total(replicas, ("Component",)), "{{Component}}"),),
+            (Query(highest(replicas, ("deployment", "ip")), "{{deployment}} {{ip}}"),),
         ),
         Panel(
             "CPU of nodes",

@@ -4,12 +4,12 @@ from serve_app import metrics
 from serve_app.monitoring import ray_metrics
 from serve_app.monitoring.alerts import FIRST_AUDIO_SHARE
 from serve_app.monitoring.expressions import FAILED, NOT_PROBES, REFUSED, Source, share, total
-from serve_app.monitoring.panel import GLANCE, WINDOW, Panel, Query, Unit, quantiles
+from serve_app.monitoring.panel import COUNTED, GLANCE, WINDOW, Panel, Query, Unit, a_minute, quantiles
 from serve_app.monitoring.recordings import FIRST_AUDIO_S
 
 
 def glance(source: Source) -> tuple[Panel, ...]:
-    asked = source.rate(metrics.REQUESTS, GLANCE, NOT_PROBES)
+    asked = source.growth(metrics.REQUESTS, GLANCE, NOT_PROBES)
     healthy = source.select(ray_metrics.REPLICA_HEALTHY, 'deployment="Engine"')
     loaded = total(healthy) if source.is_ray else f"count({source.select(metrics.SLOTS)} > 0)"
     return (
@@ -40,7 +40,7 @@ def glance(source: Source) -> tuple[Panel, ...]:
             "Failed",
             "Share of requests that were answered 5xx or cut, in five minutes. Above 5 %: see the alert XttsErrors.",
             Unit.SHARE,
-            (Query(share(source.rate(metrics.REQUESTS, GLANCE, *FAILED), asked), "failed"),),
+            (Query(share(source.growth(metrics.REQUESTS, GLANCE, *FAILED), asked), "failed"),),
             bad=0.05,
             is_number=True,
         ),
@@ -48,7 +48,7 @@ def glance(source: Source) -> tuple[Panel, ...]:
             "Refused",
             "Share of requests that met a full queue (429), in five minutes. Above 5 %: add replicas.",
             Unit.SHARE,
-            (Query(share(source.rate(metrics.REQUESTS, GLANCE, REFUSED), asked), "refused"),),
+            (Query(share(source.growth(metrics.REQUESTS, GLANCE, REFUSED), asked), "refused"),),
             bad=0.05,
             is_number=True,
         ),
@@ -64,19 +64,19 @@ def glance(source: Source) -> tuple[Panel, ...]:
 
 
 def _underruns_a_minute(source: Source, window: str) -> str:
-    heard = source.rate(metrics.AUDIO_SECONDS, window)
-    return f"60 * {share(source.rate(metrics.UNDERRUNS, window), heard)}"
+    heard = source.growth(metrics.AUDIO_SECONDS, window)
+    return f"60 * {share(source.growth(metrics.UNDERRUNS, window), heard)}"
 
 
 def service(source: Source) -> tuple[Panel, ...]:
-    asked = source.rate(metrics.REQUESTS, WINDOW, NOT_PROBES)
+    asked = source.growth(metrics.REQUESTS, COUNTED, NOT_PROBES)
     return (
         Panel(
             "Requests by outcome",
             "`ok` should be most. `overloaded`: full, add replicas. `truncated`, `unavailable`, `engine_failed`: "
             "replicas are lost, see Autoscaling. Other codes are the callers' own mistakes.",
-            Unit.PER_SECOND,
-            (Query(source.rate(metrics.REQUESTS, WINDOW, NOT_PROBES, by=("code",)), "{{code}}"),),
+            Unit.PER_MINUTE,
+            (Query(a_minute(source, metrics.REQUESTS, NOT_PROBES, by=("code",)), "{{code}}"),),
             is_stacked=True,
         ),
         Panel(
@@ -85,8 +85,8 @@ def service(source: Source) -> tuple[Panel, ...]:
             "fewer requests.",
             Unit.SHARE,
             (
-                Query(share(source.rate(metrics.REQUESTS, WINDOW, *FAILED), asked), "failed"),
-                Query(share(source.rate(metrics.REQUESTS, WINDOW, REFUSED), asked), "refused"),
+                Query(share(source.growth(metrics.REQUESTS, COUNTED, *FAILED), asked), "failed"),
+                Query(share(source.growth(metrics.REQUESTS, COUNTED, REFUSED), asked), "refused"),
             ),
             bad=0.05,
         ),
@@ -139,7 +139,7 @@ def service(source: Source) -> tuple[Panel, ...]:
             "Times a minute of audio that a stream came late for its player. Above one: too many share the engine; "
             "lower XTTS_MAX_SLOTS or add replicas.",
             Unit.PER_MINUTE,
-            (Query(_underruns_a_minute(source, WINDOW), "underruns"),),
+            (Query(_underruns_a_minute(source, COUNTED), "underruns"),),
             bad=1,
         ),
     )

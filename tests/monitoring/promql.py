@@ -44,8 +44,20 @@ def readings(expression: str) -> list[Reading]:
     return found
 
 
+def made_labels(expression: str) -> frozenset[str]:
+    """The labels that `label_replace` makes."""
+    found: set[str] = set()
+
+    def visit(node: promql_parser.Expr) -> None:
+        if isinstance(node, promql_parser.Call) and node.func.name == "label_replace":
+            found.add(node.args[1].val)
+
+    promql_parser.walk(parsed(expression), visit)
+    return frozenset(found)
+
+
 def groupings(expression: str) -> Iterator[tuple[frozenset[str], list[Reading]]]:
-    """The labels of each `by`, and what is read below it."""
+    """The labels of each `by`, but those made below it, and what is read below it."""
     nodes: list[promql_parser.AggregateExpr] = []
 
     def visit(node: promql_parser.Expr) -> None:
@@ -54,7 +66,8 @@ def groupings(expression: str) -> Iterator[tuple[frozenset[str], list[Reading]]]
 
     promql_parser.walk(parsed(expression), visit)
     for node in nodes:
-        yield frozenset(node.modifier.labels), readings(str(node.expr))
+        below = str(node.expr)
+        yield frozenset(node.modifier.labels) - made_labels(below), readings(below)
 
 
 def known_labels(source: Source) -> dict[str, frozenset[str]]:

@@ -14,10 +14,11 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from serve_app.monitoring.panel import Panel, Row, Unit
 from tests.monitoring.reality.prometheus import Line
 
-COLUMNS, IN_LINE = 12, 4
-WIDTH_IN, NUMBER_IN, LINE_IN, GAP_IN, DPI = 15.0, 0.75, 1.7, 0.62, 100
+IN_LINE = 4
+WIDTH_IN, NUMBER_IN, LINE_IN, GAP_IN, DPI = 14.0, 0.4, 1.55, 0.62, 100
+LEFT, INNER = 0.035, 0.84  # of the width; of a panel's share of it
 RED, GREY = "#c4162a", "#555555"
-SUFFIX = {Unit.SHARE: " %", Unit.SECONDS: " s", Unit.BYTES: " GB", Unit.PERCENT: " %", Unit.PER_SECOND: " /s"}
+SUFFIX = {Unit.SHARE: " %", Unit.SECONDS: " s", Unit.BYTES: " GB", Unit.PERCENT: " %"}
 FACTOR = {Unit.SHARE: 100.0, Unit.BYTES: 1e-9}
 MAX_LEGENDS = 8
 
@@ -36,36 +37,40 @@ def legend(template: str, labels: dict[str, str]) -> str:
 
 
 def draw(rows: Sequence[tuple[Row, Sequence[Answer]]], title: str, path: Path) -> None:
-    heights = [GAP_IN + _height(row) for row, _ in rows]
-    total_in = sum(heights) + 0.9
+    """Numbers above; below, all panels with data in one flow; last, what had none."""
+    placed = [(row.title, answer) for row, answers in rows for answer in answers]
+    numbers = [each for each in placed if each[1].panel.is_number]
+    shown = [each for each in placed if not each[1].panel.is_number and _has_data(each[1])]
+    empty = [answer.panel for _, answer in placed if not answer.panel.is_number and not _has_data(answer)]
+    num_lines = math.ceil(len(shown) / IN_LINE)
+    total_in = 1.55 + num_lines * (LINE_IN + GAP_IN)
     with mpl.rc_context({"font.size": 7.5, "axes.spines.top": False, "axes.spines.right": False}):
         figure = Figure(figsize=(WIDTH_IN, total_in), dpi=DPI)
-        figure.text(0.03, 1 - 0.3 / total_in, title, fontsize=12, weight="bold")
-        top_in = total_in - 0.5
-        for (row, answers), height in zip(rows, heights, strict=True):
-            figure.text(0.03, (top_in - 0.15) / total_in, row.title, fontsize=10, weight="bold", color=GREY)
-            _draw_row(figure, row, answers, top_in - 0.5, total_in)
-            top_in -= height
+        figure.text(LEFT, 1 - 0.3 / total_in, title, fontsize=12, weight="bold")
+        for index, (_, answer) in enumerate(numbers):
+            axes = _axes(figure, index, len(numbers), total_in - 0.65, NUMBER_IN)
+            axes.set_title(answer.panel.title, fontsize=8, loc="left", pad=1)
+            _draw_number(axes, answer)
+        for index, (row, answer) in enumerate(shown):
+            line, column = divmod(index, IN_LINE)
+            axes = _axes(figure, column, IN_LINE, total_in - 1.6 - line * (LINE_IN + GAP_IN), LINE_IN)
+            axes.set_title(answer.panel.title, fontsize=9, loc="left", pad=3)
+            axes.text(1.0, 1.03, row, fontsize=7, color=GREY, ha="right", transform=axes.transAxes)
+            _draw_lines(axes, answer)
+        said = "; ".join(f"{panel.title} ({panel.empty})" for panel in empty)
+        figure.text(LEFT, 0.1 / total_in, f"No data in this run: {said}." if said else "", fontsize=8, color=GREY)
         figure.savefig(path, pil_kwargs={"optimize": True})
 
 
-def _height(row: Row) -> float:
-    if row.panels[0].is_number:
-        return NUMBER_IN
-    return math.ceil(len(row.panels) / IN_LINE) * (LINE_IN + 0.55)
+def _has_data(answer: Answer) -> bool:
+    return any(any(map(math.isfinite, line.values)) for _, line in answer.lines)
 
 
-def _draw_row(figure: Figure, row: Row, answers: Sequence[Answer], top_in: float, total_in: float) -> None:
-    is_number = row.panels[0].is_number
-    in_line = len(row.panels) if is_number else IN_LINE
-    width, height = 0.96 / in_line, (NUMBER_IN - 0.25 if is_number else LINE_IN)
-    for index, answer in enumerate(answers):
-        line, column = divmod(index, in_line)
-        bottom_in = top_in - height - line * (LINE_IN + 0.55)
-        place = (0.03 + column * width, bottom_in / total_in, width * 0.86, height / total_in)
-        axes = figure.add_axes(place)
-        axes.set_title(answer.panel.title, fontsize=8, loc="left", pad=3)
-        (_draw_number if is_number else _draw_lines)(axes, answer)
+def _axes(figure: Figure, column: int, in_line: int, top_in: float, height_in: float) -> Axes:
+    total_in = figure.get_size_inches()[1]
+    width = (1 - LEFT) / in_line
+    place = (LEFT + column * width, (top_in - height_in) / total_in, width * INNER, height_in / total_in)
+    return figure.add_axes(place)
 
 
 def _draw_number(axes: Axes, answer: Answer) -> None:
@@ -83,11 +88,6 @@ def _draw_lines(axes: Axes, answer: Answer) -> None:
     panel = answer.panel
     factor = FACTOR.get(panel.unit, 1.0)
     lines = [(name, line) for name, line in answer.lines if any(map(math.isfinite, line.values))]
-    if not lines:
-        axes.text(0.5, 0.5, f"no data: {panel.empty}", ha="center", va="center", color=GREY, transform=axes.transAxes)
-        axes.set_xticks([])
-        axes.set_yticks([])
-        return
     if panel.is_stacked:
         times = sorted({at for _, line in lines for at in line.times_s})
         known = [dict(zip(line.times_s, line.values, strict=True)) for _, line in lines]
@@ -100,21 +100,21 @@ def _draw_lines(axes: Axes, answer: Answer) -> None:
             )
     if panel.bad is not None and axes.get_ylim()[1] >= 0.5 * panel.bad * factor:
         axes.axhline(panel.bad * factor, color=RED, linewidth=0.8, linestyle="--")
-    axes.set_ylim(bottom=0.0)
+    axes.set_ylim(0.0, axes.get_ylim()[1] if any(any(line.values) for _, line in lines) else 1.0)
     axes.margins(x=0.0)
     axes.yaxis.set_major_locator(MaxNLocator(4))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}{SUFFIX.get(panel.unit, '')}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}{_suffix(panel.unit)}"))
     axes.tick_params(labelsize=6.5, length=2)
-    names = [name for name, _ in lines]
-    if len(names) <= MAX_LEGENDS:
-        axes.legend(
-            fontsize=6, loc="upper left", frameon=True, framealpha=0.7, borderpad=0.2, ncols=1 + (len(names) > 4)
-        )
+    if len(lines) <= MAX_LEGENDS:
+        axes.legend(fontsize=6, loc="best", framealpha=0.7, borderpad=0.2, labelspacing=0.2, handlelength=1.2)
 
 
 def _shown(value: float, unit: Unit) -> str:
-    suffix = unit.removeprefix("suffix:") if unit.startswith("suffix:") else SUFFIX.get(unit, "")
-    return f"{value * FACTOR.get(unit, 1.0):.3g}{suffix}"
+    return f"{value * FACTOR.get(unit, 1.0):.3g}{_suffix(unit)}"
+
+
+def _suffix(unit: Unit) -> str:
+    return unit.removeprefix("suffix:") if unit.startswith("suffix:") else SUFFIX.get(unit, "")
 
 
 def _finite(value: float) -> float:

@@ -14,7 +14,7 @@ from tests.end_to_end.serving import Server
 
 PERIOD_S = 0.8  # between callers
 CROWD_AT_S, CROWD_S, CROWD = 70.0, 30.0, 24
-KILL_AT_S = 130.0
+KILL_AT_S, KILL_DELAY_S, NUM_CUT = 130.0, 1.5, 3
 END_S = 200.0
 SENTENCE = f"{TEXTS['en']}. "
 VOICES = ("first", "second", "third")
@@ -32,7 +32,7 @@ async def _run(server: Server) -> Counter[str]:
         base_url=server.url, timeout=60.0, limits=httpx.Limits(max_connections=None)
     ) as client:
         crowd = [asyncio.create_task(_crowd(client, seen)) for _ in range(CROWD)]
-        killer = asyncio.create_task(_kill(server))
+        killer = asyncio.create_task(_kill(client, server, seen))
         callers = []
         while (number := len(callers)) * PERIOD_S < END_S:
             await asyncio.sleep(max(0.0, started_s + number * PERIOD_S - time.monotonic()))
@@ -42,7 +42,7 @@ async def _run(server: Server) -> Counter[str]:
 
 
 async def _call(client: httpx.AsyncClient, number: int, seen: Counter[str]) -> None:
-    """Each tenth makes a mistake, each tenth leaves early, the others stream or wait, some with a voice of their own."""
+    """Of ten one makes a mistake and one leaves early; the others stream or wait, some with a voice of their own."""
     match number % 10:
         case 3:
             await _ask(client, "mistake", seen, REPORT, {"text": " "})
@@ -82,6 +82,14 @@ async def _crowd(client: httpx.AsyncClient, seen: Counter[str]) -> None:
         await asyncio.sleep(0.5)
 
 
-async def _kill(server: Server) -> None:
+async def _kill(client: httpx.AsyncClient, server: Server, seen: Counter[str]) -> None:
+    """While it is being heard."""
     await asyncio.sleep(KILL_AT_S)
+    heard = [asyncio.create_task(_hear_cut(client, seen)) for _ in range(NUM_CUT)]
+    await asyncio.sleep(KILL_DELAY_S)
     os.kill(server.engine_replica().pid, signal.SIGKILL)
+    await asyncio.gather(*heard)
+
+
+async def _hear_cut(client: httpx.AsyncClient, seen: Counter[str]) -> None:
+    await _ask(client, "heard", seen, SPEECH, {"input": SENTENCE * 40, "response_format": "pcm"})
