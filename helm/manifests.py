@@ -46,6 +46,25 @@ def _documents(text: str) -> Iterator[Manifest]:
     yield from (document for document in yaml.safe_load_all(text) if document)
 
 
+def ray_templates(manifest: Manifest) -> list[dict[str, Any]]:
+    """The pod templates inside a RayService or a RayJob, the head's first."""
+    spec = manifest.get("spec", {})
+    cluster = spec.get("rayClusterConfig") or spec.get("rayClusterSpec") or {}
+    groups = [cluster["headGroupSpec"], *cluster.get("workerGroupSpecs", [])] if cluster else []
+    return [each["template"] for each in groups]
+
+
+def as_pod(template: dict[str, Any]) -> Manifest:
+    """A pod template as Kubernetes would see the pod."""
+    labels = template["metadata"]["labels"]
+    metadata = {
+        "name": labels["app.kubernetes.io/component"],
+        "namespace": NAMESPACE,
+        **template["metadata"],
+    }
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+
+
 def presets() -> list[str]:
     return sorted(path.stem for path in (K8S / "values").glob("*.yaml"))
 
@@ -96,7 +115,7 @@ def _dump(manifest: Manifest) -> str:
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--ci", type=Path, help="render helm/xtts-serve/ci/*-values.yaml into this folder instead")
+    arguments.add_argument("--ci", type=Path, help="render ci/*-values.yaml into this folder instead")
     folder = arguments.parse_args().ci
     if folder is None:
         for preset in presets():
@@ -104,7 +123,9 @@ def main() -> None:
         return
     folder.mkdir(parents=True, exist_ok=True)
     for path in sorted((CHART / "ci").glob("*-values.yaml")):
-        text = "".join("---\n" + _dump(each) for each in manifests(read_values(path)))
+        found = manifests(read_values(path))
+        found += [as_pod(template) for each in found for template in ray_templates(each)]
+        text = "".join("---\n" + _dump(each) for each in found)
         (folder / f"{path.stem.removesuffix('-values')}.yaml").write_text(text, encoding="utf-8")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from helm.manifests import CHART, NAMESPACE, manifests, read_values
+from helm.manifests import CHART, manifests, ray_templates, read_values
 
 CI_FILES = sorted((CHART / "ci").glob("*-values.yaml"))
 NAMES = [path.stem.removesuffix("-values") for path in CI_FILES]
@@ -65,17 +65,12 @@ def group(rayservice: Manifest, name: str) -> dict[str, Any]:
 
 def pod_templates(manifest: Manifest) -> dict[str, dict[str, Any]]:
     """Component → pod template, whatever the kind."""
-    spec = manifest.get("spec", {})
     if manifest["kind"] == "Pod":
         found = [manifest]
     elif manifest["kind"] in ("Deployment", "Job"):
-        found = [spec["template"]]
-    elif manifest["kind"] in ("RayService", "RayJob"):
-        ray_cluster = spec.get("rayClusterConfig") or spec["rayClusterSpec"]
-        groups = [ray_cluster["headGroupSpec"], *ray_cluster.get("workerGroupSpecs", [])]
-        found = [each["template"] for each in groups]
+        found = [manifest["spec"]["template"]]
     else:
-        found = []
+        found = ray_templates(manifest)
     return {each["metadata"]["labels"]["app.kubernetes.io/component"]: each for each in found}
 
 
@@ -91,12 +86,6 @@ def containers(pod: dict[str, Any]) -> list[dict[str, Any]]:
 def environment(container: dict[str, Any]) -> dict[str, Any]:
     """Name → value, or where it comes from."""
     return {each["name"]: each.get("value", each.get("valueFrom")) for each in container.get("env", [])}
-
-
-def as_pod(template: dict[str, Any]) -> Manifest:
-    """A pod template as Kubernetes would see the pod."""
-    metadata = {"name": "pod", "namespace": NAMESPACE, **template["metadata"]}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
 
 
 def walk(node: Any) -> Iterator[Any]:

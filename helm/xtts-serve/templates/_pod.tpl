@@ -86,6 +86,11 @@ securityContext:
   value: "0"
 - name: RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH
   value: serve_app.deployment:proxy_middlewares
+# What autoscaling goes by is reported this often; the default of 10 s would hide a queue for as long.
+- name: RAY_SERVE_REPLICA_AUTOSCALING_METRIC_PUSH_INTERVAL_S
+  value: "1.0"
+- name: RAY_SERVE_HANDLE_AUTOSCALING_METRIC_PUSH_INTERVAL_S
+  value: "1.0"
 {{- with .Values.extraEnv }}
 {{ toYaml . }}
 {{- end }}
