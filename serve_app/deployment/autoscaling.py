@@ -83,6 +83,7 @@ def autoscaling_config(settings: Settings, num_slots: int) -> AutoscalingConfig:
         min_replicas=settings.min_engine_replicas,
         max_replicas=max(settings.min_engine_replicas, settings.max_engine_replicas),
         target_ongoing_requests=max(1.0, TARGET_LOAD * num_slots),
+        metrics_interval_s=REPORT_PERIOD_S,  # on its way out in Ray, and still what a look-back must be longer than
         look_back_period_s=LOOK_BACK_S,
         upscale_delay_s=settings.upscale_delay_s,
         downscale_delay_s=settings.downscale_delay_s,

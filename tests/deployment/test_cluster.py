@@ -70,7 +70,7 @@ def cluster(environment: None) -> Generator[Cluster]:
     memory = {"object_store_memory": 80 * 1024 * 1024, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 4, **memory})
     for _ in range(3):
-        cluster.add_node(num_cpus=1, num_gpus=1, object_store_memory=memory["object_store_memory"])
+        cluster.add_node(num_cpus=2, num_gpus=1, object_store_memory=memory["object_store_memory"])
     ray.init(address=cluster.address, log_to_driver=False)
     try:
         yield cluster
@@ -221,18 +221,15 @@ def test_lost_node_costs_only_the_streams_it_spoke(
     asyncio.run(load.while_(lose))
     _report(capsys, "lost node", load.outcomes)
     assert set(load.outcomes) <= {"one", "cut", "503", "429"}, load.unexplained
-    assert load.outcomes["cut"] <= 6  # at most what it was speaking
-    assert load.outcomes["one"] > 50
+    assert 1 <= load.outcomes["cut"] <= 6  # at most what it was speaking
+    assert load.outcomes["one"] > 20
 
 
 def _a_node_with_an_engine(cluster: Cluster) -> Any:
-    busy = {
-        node["NodeID"]
-        for node in ray.nodes()
-        if node["Alive"]
-        and node["Resources"].get("GPU")
-        and ray._private.state.available_resources_per_node()[node["NodeID"]].get("GPU", 0.0) < 1.0
-    }
+    client = _get_global_client()
+    assert client is not None
+    engine = client.get_serve_details()["applications"][APP_NAME]["deployments"][ENGINE_NAME]
+    busy = {replica["node_id"] for replica in engine["replicas"] if replica["state"] == "RUNNING"}
     return next(node for node in cluster.worker_nodes if node.node_id in busy)
 
 
