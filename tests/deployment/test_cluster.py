@@ -5,6 +5,7 @@ Every answer is judged: the audio must be a version's own, whole; what was cut m
 
 import asyncio
 import os
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Generator
@@ -208,12 +209,13 @@ def test_lost_node_costs_only_the_streams_it_spoke(
 ) -> None:
     deploy(min_engine_replicas=2)
     until(lambda: num_replicas() == 2, 60.0, "two replicas")
-    victim = _a_node_with_an_engine(cluster)
+    node, pid = _a_node_with_an_engine(cluster)
     load = Load(url, num_clients=6)
 
     def lose() -> None:
         time.sleep(2.0)
-        cluster.remove_node(victim, allow_graceful=False)
+        os.kill(pid, signal.SIGKILL)
+        cluster.remove_node(node, allow_graceful=False)
         time.sleep(1.0)
         until(lambda: num_replicas() == 2, 90.0, "two replicas on the nodes that are left")
         time.sleep(2.0)
@@ -225,12 +227,13 @@ def test_lost_node_costs_only_the_streams_it_spoke(
     assert load.outcomes["one"] > 20
 
 
-def _a_node_with_an_engine(cluster: Cluster) -> Any:
+def _a_node_with_an_engine(cluster: Cluster) -> tuple[Any, int]:
+    """And the replica's process: Ray's test cluster leaves workers of a removed node running for a while."""
     client = _get_global_client()
     assert client is not None
     engine = client.get_serve_details()["applications"][APP_NAME]["deployments"][ENGINE_NAME]
-    busy = {replica["node_id"] for replica in engine["replicas"] if replica["state"] == "RUNNING"}
-    return next(node for node in cluster.worker_nodes if node.node_id in busy)
+    pids = {replica["node_id"]: replica["pid"] for replica in engine["replicas"] if replica["state"] == "RUNNING"}
+    return next((node, pids[node.node_id]) for node in cluster.worker_nodes if node.node_id in pids)
 
 
 def _report(capsys: pytest.CaptureFixture[str], what: str, outcomes: Counter[str], **facts: float) -> None:
