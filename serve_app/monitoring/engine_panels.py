@@ -69,7 +69,7 @@ def engine(source: Source) -> tuple[Panel, ...]:
             is_stacked=True,
         ),
         Panel(
-            "Speech made and handed out",
+            "Speech made, handed out",
             "Seconds of audio a second. Made far above handed out: clients leave before they have heard it.",
             Unit.REAL_TIME,
             (
@@ -132,7 +132,7 @@ def voices(source: Source) -> tuple[Panel, ...]:
         ),
         Panel(
             "Voices found in the cache",
-            "Share of references of five minutes whose voice was in memory or on disk. Low with few voices: see beside.",
+            "Share of references whose voice was there, in five minutes. Low with few voices: see beside.",
             Unit.SHARE,
             (Query(share(found, source.growth(metrics.VOICES, GLANCE)), "found"),),
             empty="no reference was sent",

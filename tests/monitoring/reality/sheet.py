@@ -52,9 +52,10 @@ def draw(rows: Sequence[tuple[Row, Sequence[Answer]]], title: str, path: Path) -
             axes.set_title(answer.panel.title, fontsize=8, loc="left", pad=1)
             _draw_number(axes, answer)
         for index, (row, answer) in enumerate(shown):
-            line, column = divmod(index, IN_LINE)
+            panel, (line, column) = answer.panel, divmod(index, IN_LINE)
             axes = _axes(figure, column, IN_LINE, total_in - 1.6 - line * (LINE_IN + GAP_IN), LINE_IN)
-            axes.set_title(answer.panel.title, fontsize=9, loc="left", pad=3)
+            unit = f" ({_suffix(panel.unit).strip()})" if panel.unit.startswith("suffix:") else ""
+            axes.set_title(panel.title + unit, fontsize=9, loc="left", pad=3)
             axes.text(1.0, 1.03, row, fontsize=7, color=GREY, ha="right", transform=axes.transAxes)
             _draw_lines(axes, answer)
         said = "; ".join(f"{panel.title} ({panel.empty})" for panel in empty)
@@ -103,7 +104,7 @@ def _draw_lines(axes: Axes, answer: Answer) -> None:
     axes.set_ylim(0.0, axes.get_ylim()[1] if any(any(line.values) for _, line in lines) else 1.0)
     axes.margins(x=0.0)
     axes.yaxis.set_major_locator(MaxNLocator(4))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}{_suffix(panel.unit)}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}{SUFFIX.get(panel.unit, '')}"))
     axes.tick_params(labelsize=6.5, length=2)
     if len(lines) <= MAX_LEGENDS:
         axes.legend(fontsize=6, loc="best", framealpha=0.7, borderpad=0.2, labelspacing=0.2, handlelength=1.2)
