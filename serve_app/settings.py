@@ -18,7 +18,8 @@ MEBIBYTE = 1024 * 1024
 PREFIX = "XTTS_"
 CPU_SLOTS, GPU_SLOTS = 16, 64
 # What Kubernetes puts into each pod for a Service whose name begins with xtts ("service links").
-SERVICE_LINK = re.compile(r".*_SERVICE_(HOST|PORT)(_.*)?|.*_PORT_\d+_(TCP|UDP|SCTP)(_.*)?|.*_PORT")
+SERVICE_LINK = re.compile(r".*_SERVICE_(HOST|PORT)(_.*)?|.*_PORT_\d+_(TCP|UDP|SCTP)(_.*)?")
+SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://.*")  # the value of a link that ends in _PORT alone
 
 
 class Settings(BaseSettings):
@@ -59,6 +60,10 @@ class Settings(BaseSettings):
         description="port of `serve` for Prometheus metrics; left out: none, or with Ray one of its choosing",
     )
     log_format: Literal["text", "json"] = Field("text", description="json: one object a line, for a log collector")
+
+    traces: bool = Field(
+        False, description="export OpenTelemetry spans of each request, to OTEL_EXPORTER_OTLP_ENDPOINT (HTTP)"
+    )
 
     max_slots: int = Field(0, ge=0, description="sentences decoded at once; 0 chooses 16 on a CPU, 64 on a GPU")
     max_waiting: int = Field(
@@ -102,7 +107,7 @@ class Settings(BaseSettings):
     def _knows_every_variable(self) -> Self:
         known = [PREFIX + name.upper() for name in type(self).model_fields]
         for name in sorted(os.environ):
-            if name.startswith(PREFIX) and name not in known and not SERVICE_LINK.fullmatch(name):
+            if name.startswith(PREFIX) and name not in known and not _is_service_link(name):
                 likely = difflib.get_close_matches(name, known, n=1)
                 raise ValueError(f"there is no setting {name}" + (f"; did you mean {likely[0]}?" if likely else ""))
         return self
@@ -110,6 +115,11 @@ class Settings(BaseSettings):
     def num_slots(self, *, is_gpu: bool) -> int:
         """`max_slots`, or what suits the device."""
         return self.max_slots or (GPU_SLOTS if is_gpu else CPU_SLOTS)
+
+
+def _is_service_link(name: str) -> bool:
+    is_address = name.endswith("_PORT") and SERVICE_ADDRESS.fullmatch(os.environ[name]) is not None
+    return is_address or SERVICE_LINK.fullmatch(name) is not None
 
 
 def make_settings(**options: Any) -> Settings:

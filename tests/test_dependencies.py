@@ -36,6 +36,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "speech.request": ("errors", "audio.pcm", "voices.info"),
     "api": (*BASICS, "speech.request", "audio", "text"),
     "training": (*BASICS, "model", "audio", "voices", "speech"),
+    "monitoring": ("errors", "metrics"),
     "deployment": ("*",),
     "local": ("*",),
     "say": ("*",),

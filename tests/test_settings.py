@@ -16,7 +16,7 @@ def test_argument_counts_more_than_a_variable(monkeypatch: pytest.MonkeyPatch) -
     assert Settings(max_slots=5).max_slots == 5
 
 
-@pytest.mark.parametrize(("name", "likely"), [("XTTS_MODLE", "XTTS_MODEL"), ("XTTS_MAX_SLOT", "XTTS_MAX_SLOTS")])
+@pytest.mark.parametrize(("name", "likely"), [("XTTS_MODLE", "XTTS_MODEL"), ("XTTS_METRIC_PORT", "XTTS_METRICS_PORT")])
 def test_misspelt_variable_is_an_error(monkeypatch: pytest.MonkeyPatch, name: str, likely: str) -> None:
     monkeypatch.setenv(name, "3")
     with pytest.raises(ValidationError, match=f"no setting {name}; did you mean {likely}"):

@@ -1,5 +1,7 @@
 """The HTTP application over any `SpeechBackend`. Knows neither Ray nor torch."""
 
+from typing import TYPE_CHECKING
+
 from fastapi import FastAPI
 
 from serve_app.api import health, openai, report, voices
@@ -13,6 +15,9 @@ from serve_app.api.references import ReferenceDecoder
 from serve_app.metrics import NOT_RECORDED, Metrics
 from serve_app.settings import MEBIBYTE, Settings
 from serve_app.speech.request import SpeechBackend
+
+if TYPE_CHECKING:
+    from serve_app.api.tracing import RequestTracer
 
 MAX_UPLOADS_BYTES = 512 * MEBIBYTE  # of all requests of a process at once
 
@@ -31,6 +36,14 @@ def create_app(
     app.add_middleware(CancelOnDisconnect)
     if settings.api_keys_file is not None:
         app.add_middleware(Authenticate, keys=KeyRing(settings.api_keys_file))
-    app.add_middleware(Observe, recorder=recorder)
+    app.add_middleware(Observe, recorder=recorder, tracer=_tracer(settings))
     app.add_middleware(RequestId, is_echoed=is_request_id_echoed)  # added last: outermost
     return app
+
+
+def _tracer(settings: Settings) -> "RequestTracer | None":
+    if not settings.traces:
+        return None
+    from serve_app.api.tracing import RequestTracer  # here: OpenTelemetry takes a while to import
+
+    return RequestTracer()

@@ -1,17 +1,23 @@
 """What is kept of each request: one record, which becomes one line of the log and the metrics of HTTP."""
 
+import hashlib
 import logging
 import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 from fastapi import Depends, Request
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve_app import metrics
+from serve_app.audio.pcm import Samples
 from serve_app.metrics import Metrics
 from serve_app.speech.request import AudioChunk, SpeechRequest, SpeechSummary
+
+if TYPE_CHECKING:
+    from serve_app.api.tracing import RequestTracer
 
 logger = logging.getLogger("serve_app.requests")
 
@@ -84,8 +90,8 @@ ObservationDep = Annotated[Observation, Depends(get_observation)]
 class Observe:
     """Opens a record for each request, and closes it however the request ends."""
 
-    def __init__(self, app: ASGIApp, *, recorder: Metrics) -> None:
-        self._app, self._metrics = app, recorder
+    def __init__(self, app: ASGIApp, *, recorder: Metrics, tracer: "RequestTracer | None" = None) -> None:
+        self._app, self._metrics, self._tracer = app, recorder, tracer
         self._num_open = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -117,13 +123,13 @@ class Observe:
             raise
         finally:
             self._count_open(-1)
-            self._close(seen, _route(scope))
+            self._close(seen, _route(scope), scope)
 
     def _count_open(self, change: int) -> None:
         self._num_open += change
         self._metrics.set(metrics.REQUESTS_OPEN, self._num_open)
 
-    def _close(self, seen: Observation, route: str) -> None:
+    def _close(self, seen: Observation, route: str, scope: Scope) -> None:
         total_s = time.perf_counter() - seen.started_s
         recorder = self._metrics
         recorder.add(metrics.REQUESTS, route=route, status=str(seen.status), code=seen.code)
@@ -140,6 +146,9 @@ class Observe:
                 recorder.observe(metrics.STAGE_SECONDS, seen.summary.timings_s.get(stage, 0.0), stage=stage)
         if route not in QUIET_ROUTES or seen.status >= 500:
             facts = _facts(seen, route, total_s)
+            if self._tracer is not None:
+                stages_s = seen.summary.timings_s if seen.summary is not None else {}
+                self._tracer.record(f"{seen.method} {route}", Headers(scope=scope), total_s, stages_s, _traced(facts))
             logger.info("%s", " ".join(f"{key}={value}" for key, value in facts.items()), extra={"facts": facts})
 
 
@@ -148,7 +157,7 @@ def _route(scope: Scope) -> str:
 
 
 def _facts(seen: Observation, route: str, total_s: float) -> dict[str, object]:
-    """One line of the log. A voice is named, or told by the shape of its reference; what was said is not."""
+    """One line of the log. A voice is named, or told by a hash of its reference; what was said is not."""
     facts: dict[str, object] = {
         "request_id": seen.request_id,
         "method": seen.method,
@@ -164,7 +173,7 @@ def _facts(seen: Observation, route: str, total_s: float) -> dict[str, object]:
         facts |= {
             "language": seen.request.language,
             "num_chars": len(seen.request.text),
-            "voice": seen.request.voice if reference is None else "reference",
+            "voice": seen.request.voice if reference is None else f"reference:{_hash(reference.samples)}",
         }
     if seen.first_audio_s is not None:
         facts |= {
@@ -177,3 +186,16 @@ def _facts(seen: Observation, route: str, total_s: float) -> dict[str, object]:
         facts |= {f"{stage}_seconds": round(seconds, 4) for stage, seconds in stages.items()}
         facts |= {"sentences": seen.summary.num_sentences, "codes": seen.summary.num_codes}
     return facts
+
+
+def _traced(facts: dict[str, object]) -> dict[str, str | int | float]:
+    """The same facts under OpenTelemetry's names where it has one, under ours elsewhere."""
+    names = {"method": "http.request.method", "route": "http.route", "status": "http.response.status_code"}
+    return {
+        names.get(name, f"xtts.{name}"): value for name, value in facts.items() if isinstance(value, str | int | float)
+    }
+
+
+def _hash(samples: Samples) -> str:
+    """Twelve hexadecimal digits: enough to see that two requests bring the same recording."""
+    return hashlib.blake2b(samples.tobytes(), digest_size=6).hexdigest()

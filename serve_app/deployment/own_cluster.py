@@ -6,6 +6,8 @@ import re
 import signal
 import threading
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from math import ceil
 
 import ray
@@ -16,6 +18,7 @@ from ray.serve.schema import ApplicationStatus, ApplicationStatusOverview, Loggi
 from serve_app.api.keys import KeyRing
 from serve_app.deployment.application import INGRESS_CPUS, build_application, num_gpus
 from serve_app.deployment.autoscaling import set_report_period
+from serve_app.deployment.metrics_relay import relayed_metrics
 from serve_app.deployment.proxy import PROXY_CALLBACK, PROXY_CALLBACK_VARIABLE
 from serve_app.errors import SettingsError, StartupError
 from serve_app.local import ServiceLoader, bound_socket, load_speech_service
@@ -39,32 +42,47 @@ def run_serve(settings: Settings, load_service: ServiceLoader = load_speech_serv
         KeyRing(settings.api_keys_file)  # for the same reason
     with bound_socket(settings) as probe:  # Serve says less clearly that a port is taken, and knows no port 0
         settings = settings.model_copy(update={"port": probe.getsockname()[1]})
-    if settings.metrics_port is not None:  # Ray's agent would end, and the node with it
-        with bound_socket(settings.model_copy(update={"port": settings.metrics_port}), setting="XTTS_METRICS_PORT"):
-            pass
+    with _metrics_relay(settings) as ray_metrics_port:
+        try:
+            logger.info("starting Ray; an engine replica will load %s", settings.model)
+            set_report_period()
+            _start_ray(settings, ray_metrics_port)
+            _serve_until_stopped(_with_gpus_of_this_machine(settings), load_service)
+        finally:
+            _restore_signals()
+            if ray.is_initialized():
+                serve.shutdown()  # type: ignore[no-untyped-call]
+                ray.shutdown()
+
+
+def _serve_until_stopped(settings: Settings, load_service: ServiceLoader) -> None:
     stop = threading.Event()
-    try:
-        logger.info("starting Ray; an engine replica will load %s", settings.model)
-        set_report_period()
-        _start_ray(settings)
-        settings = _with_gpus_of_this_machine(settings)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: stop.set())  # after Ray, which has handlers of its own
-        serve.run_many(
-            [serve.RunTarget(build_application(settings, load_service), name=APP_NAME, logging_config=_quiet())],
-            wait_for_ingress_deployment_creation=False,
-            wait_for_applications_running=False,
-        )
-        _announce_when_running(settings, stop)
-        stop.wait()
-        logger.info("stopping: running requests may finish")
-        _restore_signals()
-        _drain(settings)
-    finally:
-        _restore_signals()
-        if ray.is_initialized():
-            serve.shutdown()  # type: ignore[no-untyped-call]
-            ray.shutdown()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())  # after Ray, which has handlers of its own
+    serve.run_many(
+        [serve.RunTarget(build_application(settings, load_service), name=APP_NAME, logging_config=_quiet())],
+        wait_for_ingress_deployment_creation=False,
+        wait_for_applications_running=False,
+    )
+    _announce_when_running(settings, stop)
+    stop.wait()
+    logger.info("stopping: running requests may finish")
+    _restore_signals()
+    _drain(settings)
+
+
+@contextmanager
+def _metrics_relay(settings: Settings) -> Generator[int | None]:
+    """The port that Ray is to export metrics on, where any are asked for."""
+    if settings.metrics_port is None:
+        yield None
+        return
+    asked = settings.model_copy(update={"port": settings.metrics_port})
+    any_port = settings.model_copy(update={"host": "127.0.0.1", "port": 0})
+    with bound_socket(asked, setting="XTTS_METRICS_PORT"), bound_socket(any_port) as probe:
+        ray_port: int = probe.getsockname()[1]
+    with relayed_metrics(settings.host, settings.metrics_port, ray_port):
+        yield ray_port
 
 
 def _restore_signals() -> None:
@@ -80,7 +98,7 @@ def _drain(settings: Settings) -> None:
         time.sleep(0.1)
 
 
-def _start_ray(settings: Settings) -> None:
+def _start_ray(settings: Settings, metrics_port: int | None) -> None:
     """A cluster on this machine alone: no dashboard, no usage report, and only what went wrong in the log."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ[PROXY_CALLBACK_VARIABLE] = PROXY_CALLBACK
@@ -94,7 +112,7 @@ def _start_ray(settings: Settings) -> None:
         logging_level=logging.WARNING,
         object_store_memory=OBJECT_STORE_BYTES,
         _node_ip_address="127.0.0.1",
-        _metrics_export_port=settings.metrics_port,
+        _metrics_export_port=metrics_port,
     )
     serve.start(
         proxy_location=ProxyLocation.HeadOnly,
