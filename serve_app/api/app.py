@@ -9,7 +9,7 @@ from serve_app.api.authentication import Authenticate
 from serve_app.api.deps import ApiState
 from serve_app.api.errors import add_error_handlers
 from serve_app.api.keys import KeyRing
-from serve_app.api.middleware import BodyLimit, CancelOnDisconnect, RequestId
+from serve_app.api.middleware import BodyLimit, CancelOnDisconnect, RequestId, SafeHeaders
 from serve_app.api.observation import Observe
 from serve_app.api.references import ReferenceDecoder
 from serve_app.metrics import NOT_RECORDED, Metrics
@@ -37,6 +37,7 @@ def create_app(
     if settings.api_keys_file is not None:
         app.add_middleware(Authenticate, keys=KeyRing(settings.api_keys_file))
     app.add_middleware(Observe, recorder=recorder, tracer=_tracer(settings))
+    app.add_middleware(SafeHeaders)
     app.add_middleware(RequestId, is_echoed=is_request_id_echoed)  # added last: outermost
     return app
 

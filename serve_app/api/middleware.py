@@ -1,4 +1,4 @@
-"""Pure ASGI middleware: request ids, the limit of a body's size, and the end of work when a client leaves."""
+"""Pure ASGI middleware: request ids, headers of every answer, a body's limit, and the end when a client leaves."""
 
 import asyncio
 import re
@@ -45,6 +45,30 @@ class RequestId:
             await send(message)
 
         await self._app(scope, receive, send_with_id if self._is_echoed else send)
+
+
+class SafeHeaders:
+    """On every answer: a browser takes it as what it says it is, keeps none of it, and frames it nowhere."""
+
+    HEADERS = (
+        ("x-content-type-options", "nosniff"),
+        ("cache-control", "no-store"),
+        ("referrer-policy", "no-referrer"),
+        ("x-frame-options", "DENY"),
+    )
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in self.HEADERS:
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
 
 
 class BodyLimit:

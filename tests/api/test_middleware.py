@@ -82,3 +82,18 @@ def test_app_imports_neither_torch_nor_ray() -> None:
     code = "import sys, serve_app.api.app; print([name for name in ('torch', 'ray', 'TTS') if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("path", "status"), [("/health/live", 200), ("/nowhere", 404)])
+def test_every_answer_has_the_safe_headers(server: Server, path: str, status: int) -> None:
+    answer = server.client.get(path)
+    assert answer.status_code == status
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["x-frame-options"] == "DENY"
+    assert answer.headers["cache-control"] == "no-store"
+
+
+def test_audio_has_the_safe_headers(server: Server) -> None:
+    answer = server.client.post("/v1/audio/speech", json={"input": "Hello."})
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers.get_list("cache-control") == ["no-store"]
