@@ -122,7 +122,7 @@ def voices(source: Source) -> tuple[Panel, ...]:
     found = source.growth(metrics.VOICES, GLANCE, 'found!="encoded"')
     return (
         Panel(
-            "Voices by where they were found",
+            "Voices by where found",
             "`encoded` costs the most: a reference nobody used before. Many of them at few voices: clients change the "
             "recording with each request, or the voice store is not shared.",
             Unit.PER_MINUTE,

@@ -56,7 +56,8 @@ def draw(rows: Sequence[tuple[Row, Sequence[Answer]]], title: str, path: Path) -
             axes = _axes(figure, column, IN_LINE, total_in - 1.6 - line * (LINE_IN + GAP_IN), LINE_IN)
             unit = f" ({_suffix(panel.unit).strip()})" if panel.unit.startswith("suffix:") else ""
             axes.set_title(panel.title + unit, fontsize=9, loc="left", pad=3)
-            axes.text(1.0, 1.03, row, fontsize=7, color=GREY, ha="right", transform=axes.transAxes)
+            if index == 0 or shown[index - 1][0] != row:
+                axes.text(1.0, 1.03, row, fontsize=7, color=GREY, ha="right", transform=axes.transAxes)
             _draw_lines(axes, answer)
         said = "; ".join(f"{panel.title} ({panel.empty})" for panel in empty)
         figure.text(LEFT, 0.1 / total_in, f"No data in this run: {said}." if said else "", fontsize=8, color=GREY)
