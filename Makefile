@@ -22,10 +22,10 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --for
 	--no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test check bench hearing train monitoring k8s scan lock clean
+.PHONY: help install serve test check bench hearing soak overload image-check train monitoring k8s scan lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "Variables: PYTHON=python3.12 picks the interpreter, ARGS='…' is passed on, XTTS_* are the service's settings."
 
 install: $(INSTALLED) ## install the service into .venv (about 6 GB; once, and again when a lock changes)
@@ -39,13 +39,22 @@ test: check ## run all checks and tests (ARGS='-k name' chooses tests)
 check: $(INSTALLED_DEV) ## run the linter, the format check and the type checker
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy --strict serve_app
+	$(BIN)/mypy --strict serve_app loadtest
 
 bench: $(INSTALLED) ## compare the engine with coqui-tts's own inference
 	@$(BIN)/python -m serve_app bench $(ARGS)
 
 hearing: $(INSTALLED_DEV) ## measure how well the service is understood: 100 sentences, heard by Whisper
 	@$(BIN)/python -m serve_app bench-hearing $(ARGS)
+
+soak: $(INSTALLED_DEV) ## mixed traffic, misuse and kills for 20 minutes in each mode (ARGS="--minutes 3"; docs/reliability.md)
+	@$(BIN)/python -m loadtest soak $(ARGS)
+
+overload: $(INSTALLED_DEV) ## four times what the service can do: refusals within 250 ms, the rest served in time
+	@$(BIN)/python -m loadtest overload $(ARGS)
+
+image-check: ## build the image for real with buildah, run it, have it speak (root, Debian; docs/docker.md)
+	@scripts/image-check $(ARGS)
 
 train: $(INSTALLED_DEV) ## run a stage of training mini (ARGS="gpt --minutes 60"; docs/training.md)
 	@$(BIN)/python -m serve_app train $(ARGS)
