@@ -39,7 +39,7 @@ class EngineBackend:
         """A request whose replica is lost before its first chunk goes to another one, once: a replica that ended is
         chosen until the router knows."""
         if self._last_status is None:  # none was met yet, or one was lost: never queue for an engine minutes away
-            await self.status()
+            await self._meet_an_engine()
         has_begun = False
         try:
             async with aclosing(self._chunks(request)) as chunks:
@@ -55,10 +55,18 @@ class EngineBackend:
             self._last_status = None
             raise
         logger.warning("a request that had sent nothing goes to another engine replica")
-        await self.status()
+        await self._meet_an_engine()
         async with aclosing(self._chunks(request)) as chunks:
             async for chunk in chunks:
                 yield chunk
+
+    async def _meet_an_engine(self) -> None:
+        """Raises `Unavailable` where none runs. One that is too busy to say how it is refuses the request itself."""
+        try:
+            await self.status()
+        except Unavailable:
+            if not await asyncio.to_thread(_is_an_engine_running):
+                raise
 
     async def _chunks(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk]:
         with _ray_errors_as_ours():

@@ -1,5 +1,7 @@
 """What Serve's HTTP proxy does before any application sees a request, and where there is none."""
 
+import logging
+
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,8 +17,9 @@ PROXY_STEERING_HEADERS = (
     "x-request-disconnect-disabled",
     *("x-session-id", "x_session_id", "serve-multiplexed-model-id", "serve_multiplexed_model_id"),
 )
-AWAY = "The service is starting or stopping; try again."
-AWAY_RETRY_AFTER_S = 5.0
+AWAY = Unavailable("The service is starting, stopping or moving; try again.", retry_after_s=5.0)
+
+logger = logging.getLogger(__name__)
 
 
 class ProxyHeaders:
@@ -40,10 +43,10 @@ class ProxyHeaders:
 
 
 class NoApplication:
-    """503 with Retry-After instead of the proxy's own 404, which it gives while no application takes requests.
+    """503 with Retry-After instead of the proxy's own answers, which it gives where no ingress replica answers.
 
-    Ours takes every path, so a plain-text 404 means that it is not there yet, or is going: it may finish its streams,
-    and who asks now comes back later.
+    A plain-text 404: ours takes every path, so it is not there yet, or is going. A plain-text 500, or an exception: the
+    ingress replica was lost before it answered. What our application says itself is JSON, and passes.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -53,21 +56,29 @@ class NoApplication:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        is_replaced = False
+        is_started = is_replaced = False
 
         async def send_ours(message: Message) -> None:
-            nonlocal is_replaced
-            if message["type"] == "http.response.start" and message["status"] == 404:
-                is_replaced = Headers(raw=message["headers"]).get("content-type", "").startswith("text/plain")
+            nonlocal is_started, is_replaced
+            if message["type"] == "http.response.start":
+                is_started, is_replaced = True, _is_proxys_own(message)
                 if is_replaced:
-                    error = Unavailable(
-                        "The service is starting or stopping; try again.", retry_after_s=AWAY_RETRY_AFTER_S
-                    )
-                    await send_error(error, scope, receive, send)
+                    await send_error(AWAY, scope, receive, send)
             if not is_replaced:
                 await send(message)
 
-        await self._app(scope, receive, send_ours)
+        try:
+            await self._app(scope, receive, send_ours)
+        except Exception:
+            if is_started:
+                raise
+            logger.exception("a request was lost before it was answered")
+            await send_error(AWAY, scope, receive, send)
+
+
+def _is_proxys_own(start: Message) -> bool:
+    kind = Headers(raw=list(start.get("headers", ()))).get("content-type", "text/plain")
+    return start["status"] in (404, 500) and kind.startswith("text/plain")
 
 
 def proxy_middlewares() -> list[Middleware]:

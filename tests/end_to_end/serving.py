@@ -14,8 +14,7 @@ import httpx
 import psutil
 import pytest
 
-from serve_app.local import bound_socket
-from serve_app.settings import Settings
+from tests.ports import free_port
 
 READY_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 40.0
@@ -74,12 +73,6 @@ def environment(directory: Path, **settings: str) -> dict[str, str]:
     """This process's own environment with no settings in it but those given, and voices kept in `directory`."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("XTTS_")}
     return {**inherited, **SETTINGS, "XTTS_VOICE_DIR": str(directory / "voices"), **settings}
-
-
-def free_port() -> int:
-    with bound_socket(Settings(host="127.0.0.1", port=0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

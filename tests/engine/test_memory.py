@@ -116,7 +116,7 @@ def test_fewer_rows_at_a_time_give_the_same_audio(
     with running(checkpoint, CONFIG, runner=runner, recorder=Metrics(PrometheusExporter(registry))) as engine:
         assert_same(together(engine, prompts), alone)
         engine.check_health()
-        assert engine.stats.num_codes == sum(len(spoken.codes) for spoken in alone)
+    assert engine.stats.num_codes == sum(len(spoken.codes) for spoken in alone)
     phase = "prefill" if most_prefill < most_decode else "decode"
     assert registry.get_sample_value("xtts_out_of_memory_total", {"phase": phase})
     assert registry.get_sample_value("xtts_guards_total", {"guard": "out_of_memory"}) is None
