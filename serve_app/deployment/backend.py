@@ -61,12 +61,11 @@ class EngineBackend:
                 yield chunk
 
     async def _meet_an_engine(self) -> None:
-        """Raises `Unavailable` where none runs. One that is too busy to say how it is refuses the request itself."""
+        """Raises `Unavailable` where none answers, and `Overloaded` where the queue of those that run is full."""
         try:
-            await self.status()
-        except Unavailable:
-            if not await asyncio.to_thread(_is_an_engine_running):
-                raise
+            await self._fresh_status()
+        except TimeoutError:
+            raise _no_answer() from None
 
     async def _chunks(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk]:
         with _ray_errors_as_ours():
@@ -85,17 +84,19 @@ class EngineBackend:
 
     async def status(self) -> ServiceStatus:
         """As a replica says. Where all are too busy to answer, what they said last: only a busy engine is ready."""
+        last = self._last_status
         try:
-            with _ray_errors_as_ours():
-                self._last_status = await asyncio.wait_for(self._ask_ready_one(), STATUS_TIMEOUT_S)
+            return await self._fresh_status()
         except (Overloaded, TimeoutError):
-            if self._last_status is None or not await asyncio.to_thread(_is_an_engine_running):
-                self._last_status = None
-                message = "No engine replica answers yet; watch /health/ready and try again."
-                raise Unavailable(message, retry_after_s=LOST_RETRY_AFTER_S) from None
-        except Unavailable:
-            self._last_status = None
-            raise
+            if last is None or not await asyncio.to_thread(_is_an_engine_running):
+                raise _no_answer() from None
+            self._last_status = last
+            return last
+
+    async def _fresh_status(self) -> ServiceStatus:
+        self._last_status = None
+        with _ray_errors_as_ours():
+            self._last_status = await asyncio.wait_for(self._ask_ready_one(), STATUS_TIMEOUT_S)
         return self._last_status
 
     async def _ask_ready_one(self) -> ServiceStatus:
@@ -109,6 +110,11 @@ class EngineBackend:
 
     async def _ask_status(self) -> ServiceStatus:
         return await cast(DeploymentResponse[ServiceStatus], self._engine.status.remote())
+
+
+def _no_answer() -> Unavailable:
+    message = "No engine replica answers yet; watch /health/ready and try again."
+    return Unavailable(message, retry_after_s=LOST_RETRY_AFTER_S)
 
 
 def _is_an_engine_running() -> bool:

@@ -45,8 +45,8 @@ class ProxyHeaders:
 class NoApplication:
     """503 with Retry-After instead of the proxy's own answers, which it gives where no ingress replica answers.
 
-    A plain-text 404: ours takes every path, so it is not there yet, or is going. A plain-text 500, or an exception: the
-    ingress replica was lost before it answered. What our application says itself is JSON, and passes.
+    A plain-text 404: ours takes every path, so it is not there yet, or is going. A plain-text 500 or 503, an exception, or
+    no answer at all: the ingress replica was lost before it answered. What our application says itself is JSON, and passes.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -73,12 +73,13 @@ class NoApplication:
             if is_started:
                 raise
             logger.exception("a request was lost before it was answered")
+        if not is_started:
             await send_error(AWAY, scope, receive, send)
 
 
 def _is_proxys_own(start: Message) -> bool:
     kind = Headers(raw=list(start.get("headers", ()))).get("content-type", "text/plain")
-    return start["status"] in (404, 500) and kind.startswith("text/plain")
+    return start["status"] in (404, 500, 503) and kind.startswith("text/plain")
 
 
 def proxy_middlewares() -> list[Middleware]:

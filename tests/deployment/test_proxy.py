@@ -23,8 +23,19 @@ async def _broken(scope: Scope, receive: Receive, send: Send) -> None:
     raise ValueError("the ingress replica is gone")
 
 
+async def _silent(scope: Scope, receive: Receive, send: Send) -> None:
+    """As the proxy does when the ingress replica's task was cancelled by the end of its node."""
+
+
 @pytest.mark.parametrize(
-    "own", [PlainTextResponse("Path '/x' not found.", 404), PlainTextResponse("Internal Server Error", 500), _broken]
+    "own",
+    [
+        PlainTextResponse("Path '/x' not found.", 404),
+        PlainTextResponse("Internal Server Error", 500),
+        PlainTextResponse("Ingress is unavailable", 503),
+        _broken,
+        _silent,
+    ],
 )
 def test_proxys_own_answer_is_503_in_our_shape(own: ASGIApp) -> None:
     answer = _asked(own)
