@@ -61,10 +61,12 @@ class EngineBackend:
                 yield chunk
 
     async def _meet_an_engine(self) -> None:
-        """Raises `Unavailable` where none answers, and `Overloaded` where the queue of those that run is full."""
+        """Raises `Unavailable` where none runs, and `Overloaded` where those that run are too busy to answer."""
         try:
             await self._fresh_status()
         except TimeoutError:
+            if await asyncio.to_thread(_is_an_engine_running):
+                raise _all_busy(None) from None
             raise _no_answer() from None
 
     async def _chunks(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk]:
@@ -112,6 +114,11 @@ class EngineBackend:
         return await cast(DeploymentResponse[ServiceStatus], self._engine.status.remote())
 
 
+def _all_busy(retry_after_s: float | None) -> Overloaded:
+    message = "All engine replicas are busy and their queue is full; try again."
+    return Overloaded(message, retry_after_s=retry_after_s or OVERLOAD_RETRY_AFTER_S)
+
+
 def _no_answer() -> Unavailable:
     message = "No engine replica answers yet; watch /health/ready and try again."
     return Unavailable(message, retry_after_s=LOST_RETRY_AFTER_S)
@@ -130,8 +137,7 @@ def _ray_errors_as_ours() -> Generator[None]:
     try:
         yield
     except BackPressureError as error:
-        message = "All engine replicas are busy and their queue is full; try again."
-        raise Overloaded(message, retry_after_s=error.retry_after_s or OVERLOAD_RETRY_AFTER_S) from None
+        raise _all_busy(error.retry_after_s) from None
     except RayTaskError as error:
         if isinstance(error.cause, ServiceError):
             raise error.cause from None

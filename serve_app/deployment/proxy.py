@@ -45,8 +45,9 @@ class ProxyHeaders:
 class NoApplication:
     """503 with Retry-After instead of the proxy's own answers, which it gives where no ingress replica answers.
 
-    A plain-text 404: ours takes every path, so it is not there yet, or is going. A plain-text 500 or 503, an exception, or
-    no answer at all: the ingress replica was lost before it answered. What our application says itself is JSON, and passes.
+    A plain-text 404: ours takes every path, so it is not there yet, or is going. A plain-text 500 or 503, an exception,
+    or no answer at all: the ingress replica was lost before it answered. What our application says itself is JSON, and
+    passes.
     """
 
     def __init__(self, app: ASGIApp) -> None:

@@ -175,8 +175,7 @@ def test_fleet_grows_under_a_load_step_and_shrinks_after_it(url: str, capsys: py
     asyncio.run(load.while_(lambda: _grow_and_hold(3)))
     shrunk_s = until(lambda: num_replicas() == 1, 60.0, "one replica")
     _report(capsys, "load step", load.outcomes, shrunk_s=shrunk_s)
-    assert set(load.outcomes) <= {"one", "429", "503"}, load.unexplained
-    assert load.outcomes["503"] <= 2  # an ingress replica that meets only busy engines before it knows any
+    assert set(load.outcomes) <= {"one", "429"}, load.unexplained
     assert load.outcomes["one"] > 50
 
 
