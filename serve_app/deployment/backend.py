@@ -34,6 +34,7 @@ class EngineBackend:
         self._engine = engine
         self._streaming_engine = engine.options(stream=True)
         self._last_status: ServiceStatus | None = None
+        self._has_lost_one = False
 
     async def stream(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk]:
         """A request whose replica is lost before its first chunk goes to another one, once: a replica that ended is
@@ -48,11 +49,11 @@ class EngineBackend:
                     yield chunk
             return
         except _ReplicaLost:
-            self._last_status = None
+            self._last_status, self._has_lost_one = None, True
             if has_begun:
                 raise
         except Unavailable:
-            self._last_status = None
+            self._last_status, self._has_lost_one = None, True
             raise
         logger.warning("a request that had sent nothing goes to another engine replica")
         await self._meet_an_engine()
@@ -61,11 +62,13 @@ class EngineBackend:
                 yield chunk
 
     async def _meet_an_engine(self) -> None:
-        """Raises `Unavailable` where none runs, and `Overloaded` where those that run are too busy to answer."""
+        """Raises `Unavailable` where none runs, and `Overloaded` where those that run are too busy to answer.
+
+        After a loss silence is the loss's: Serve's controller calls a dead replica running for a while."""
         try:
             await self._fresh_status()
         except TimeoutError:
-            if await asyncio.to_thread(_is_an_engine_running):
+            if not self._has_lost_one and await asyncio.to_thread(_is_an_engine_running):
                 raise _all_busy(None) from None
             raise _no_answer() from None
 
@@ -99,6 +102,7 @@ class EngineBackend:
         self._last_status = None
         with _ray_errors_as_ours():
             self._last_status = await asyncio.wait_for(self._ask_ready_one(), STATUS_TIMEOUT_S)
+        self._has_lost_one = False
         return self._last_status
 
     async def _ask_ready_one(self) -> ServiceStatus:
