@@ -14,6 +14,7 @@ from serve_app.engine.scheduler import prefix_rows
 from serve_app.engine.sequence import Sequence
 from serve_app.model.device import to_device
 from serve_app.model.gpt import Gpt
+from serve_app.model.linear import equal_rows
 
 DETERMINISTIC_PREFILL_ROWS = 64  # in deterministic mode a prefix runs alone, padded to a multiple of this
 PLACEHOLDER_ID = 1  # coqui fills the prefix with this id before `generate`, so the penalty always sees it
@@ -46,6 +47,8 @@ class ModelRunner:
         self._gpt, self._config, self._device = gpt, config, device
         shape, slots = gpt.config, config.max_slots
         is_fixed = config.is_deterministic
+        multiple = equal_rows(device)
+        self._num_fixed_rows = -(-slots // multiple) * multiple
         self._cache = KvCache(shape, slots, device=device, dtype=cache_dtype, is_deterministic=is_fixed)
         self._seen = torch.zeros(slots, shape.num_audio_tokens, dtype=torch.bool, device=device)
         self._latents = torch.empty(slots, shape.max_codes, shape.width, device=device)
@@ -101,7 +104,7 @@ class ModelRunner:
     def _pad(self, x: Tensor) -> Tensor:
         if not self._config.is_deterministic:
             return x
-        return functional.pad(x, (0, 0, 0, self._config.max_slots - x.shape[0]))
+        return functional.pad(x, (0, 0, 0, self._num_fixed_rows - x.shape[0]))
 
     def _rows_of(self, sequences: tuple[Sequence, ...]) -> "_Rows":
         """Made before a pass, so that nothing is copied to the device between its layers and its sampling."""

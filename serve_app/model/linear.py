@@ -19,6 +19,9 @@ MakeLinear = Callable[[Tensor, Tensor | None, Activation], Linear]
 PACKING_ROWS = 16
 # float32 products of so many rows take twice as long whole as in two halves (measured, AVX-512, oneDNN 3.10).
 FLOAT32_HALVED_ROWS = range(16, 32)
+# oneDNN's float32 kernels for AVX2 take rows by six and sum the rest in another order: a row has the same bits wherever
+# it stands only among a multiple of this many, halved or not. Those for AVX-512 do not tell rows apart.
+AVX2_EQUAL_ROWS = 12
 
 
 class DenseLinear:
@@ -81,12 +84,17 @@ class Int8Linear:
         return functional.gelu(y, approximate="tanh") if self._activation == "gelu" else y
 
 
+def equal_rows(device: torch.device) -> int:
+    """A number of rows whose multiples have the same bits in any order."""
+    return AVX2_EQUAL_ROWS if device.type == "cpu" and not torch.cpu._is_avx512_supported() else 1
+
+
 def linear_maker(device: torch.device, dtype: torch.dtype, *, is_int8: bool) -> MakeLinear:
     """The class that suits a device and number format, as a function of (weight [out, in], bias [out], activation)."""
     if is_int8:
         assert device.type == "cpu", "int8 products exist for CPUs only"
         return Int8Linear
-    if device.type == "cpu" and torch.backends.mkldnn.is_available() and dtype is not torch.float16:
+    if device.type == "cpu" and _can_pack(dtype):
         return lambda weight, bias, activation: PackedLinear(weight, bias, activation, dtype)
 
     def dense(weight: Tensor, bias: Tensor | None, activation: Activation) -> Linear:
@@ -94,3 +102,10 @@ def linear_maker(device: torch.device, dtype: torch.dtype, *, is_int8: bool) -> 
         return DenseLinear(weight.to(device, dtype, copy=True), bias, activation)
 
     return dense
+
+
+def _can_pack(dtype: torch.dtype) -> bool:
+    """oneDNN refuses 16 bit where the processor has no instructions for it; PyTorch's own product takes its time."""
+    if not torch.backends.mkldnn.is_available():
+        return False
+    return dtype is torch.float32 or (dtype is torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported())
