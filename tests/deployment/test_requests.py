@@ -178,7 +178,11 @@ def test_client_cannot_set_the_proxys_timeout(client: httpx.Client) -> None:
 
 
 def engine_pid(client: httpx.Client) -> int:
-    (notice,) = client.get("/health").json()["notices"]
+    return pid_in(client.get("/health"))
+
+
+def pid_in(health: httpx.Response) -> int:
+    (notice,) = health.json()["notices"]
     return int(notice.removeprefix("pid "))
 
 
@@ -208,7 +212,7 @@ def test_replica_whose_engine_failed_is_replaced_at_once(client: httpx.Client) -
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "unavailable")
     assert int(answer.headers["retry-after"]) >= 1
     started_s = time.perf_counter()
-    while (health := client.get("/health")).status_code != 200 or engine_pid(client) == failed_pid:
+    while (health := client.get("/health")).status_code != 200 or pid_in(health) == failed_pid:
         assert health.json()["status"] in ("ok", "unavailable")
         assert time.perf_counter() - started_s < 45.0  # two busy cores start a process slowly
         time.sleep(0.1)
