@@ -1,0 +1,53 @@
+"""What the image promises, read from its recipe; `make image-check` builds and runs it."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+RECIPE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+STAGES = dict(re.findall(r"^FROM \S+ AS (\w[\w-]*)\n(.*?)(?=^FROM |\Z)", RECIPE, re.MULTILINE | re.DOTALL))
+
+
+def test_hadolint_finds_nothing() -> None:
+    hadolint = Path(sys.executable).with_name("hadolint")
+    found = subprocess.run([hadolint, ROOT / "Dockerfile"], capture_output=True, text=True, timeout=60, check=False)
+    assert (found.returncode, found.stdout) == (0, "")
+
+
+def test_base_is_pinned_by_digest() -> None:
+    assert re.search(r"^ARG BASE_IMAGE=\S+:\S+@sha256:[0-9a-f]{64}$", RECIPE, re.MULTILINE)
+    assert [name for name in re.findall(r"^FROM (\S+)", RECIPE, re.MULTILINE) if name not in STAGES] == [
+        "${BASE_IMAGE}"
+    ]
+
+
+def test_dependencies_come_from_the_lock_with_hashes() -> None:
+    installs = [line for line in STAGES["dependencies"].splitlines() if "uv pip install" in line]
+    assert len(installs) == 1
+    assert "--require-hashes --requirement /locks/requirements.lock" in installs[0]
+
+
+def test_service_runs_as_a_number_and_has_a_health_check() -> None:
+    service = STAGES["service"]
+    assert re.search(r"^USER [1-9]\d+:[1-9]\d+$", service, re.MULTILINE)
+    assert "HEALTHCHECK" in service and "/health/ready" in service
+
+
+@pytest.mark.parametrize("tool", ["bash", "wget", "grep"])
+def test_tools_of_kuberays_probe_are_installed(tool: str) -> None:
+    assert re.search(rf"install .*\b{tool}\b", STAGES["base"])
+
+
+def test_default_target_is_the_service() -> None:
+    assert RECIPE.rstrip().splitlines()[-1] == "FROM service"
+
+
+def test_build_context_is_what_is_copied() -> None:
+    """`.dockerignore` shuts out all but what the recipe copies, so that no secret lying about gets in."""
+    lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    copied = {name for line in re.findall(r"^COPY (?!--from)(.*) \S+$", RECIPE, re.MULTILINE) for name in line.split()}
+    assert "*" in lines and {line[1:] for line in lines if line.startswith("!")} == copied
