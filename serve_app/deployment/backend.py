@@ -48,13 +48,10 @@ class EngineBackend:
                     has_begun = True
                     yield chunk
             return
-        except _ReplicaLost:
+        except Unavailable as error:
             self._last_status, self._has_lost_one = None, True
-            if has_begun:
+            if has_begun or not isinstance(error, _ReplicaLost):
                 raise
-        except Unavailable:
-            self._last_status, self._has_lost_one = None, True
-            raise
         logger.warning("a request that had sent nothing goes to another engine replica")
         await self._meet_an_engine()
         async with aclosing(self._chunks(request)) as chunks:
@@ -89,21 +86,24 @@ class EngineBackend:
 
     async def status(self) -> ServiceStatus:
         """As a replica says. Where all are too busy to answer, what they said last: only a busy engine is ready."""
-        last = self._last_status
         try:
             return await self._fresh_status()
         except (Overloaded, TimeoutError):
-            if last is None or not await asyncio.to_thread(_is_an_engine_running):
+            if self._last_status is None or not await asyncio.to_thread(_is_an_engine_running):
+                self._last_status = None
                 raise _no_answer() from None
-            self._last_status = last
-            return last
+            return self._last_status
 
     async def _fresh_status(self) -> ServiceStatus:
-        self._last_status = None
-        with _ray_errors_as_ours():
-            self._last_status = await asyncio.wait_for(self._ask_ready_one(), STATUS_TIMEOUT_S)
-        self._has_lost_one = False
-        return self._last_status
+        """What is known stays until an answer or a loss: others ask meanwhile."""
+        try:
+            with _ray_errors_as_ours():
+                status = await asyncio.wait_for(self._ask_ready_one(), STATUS_TIMEOUT_S)
+        except Unavailable:
+            self._last_status = None
+            raise
+        self._last_status, self._has_lost_one = status, False
+        return status
 
     async def _ask_ready_one(self) -> ServiceStatus:
         """One replica among several may be sick, and about to end: that makes the service no less ready."""

@@ -20,7 +20,7 @@ PACKING_ROWS = 16
 # float32 products of so many rows take twice as long whole as in two halves (measured, AVX-512, oneDNN 3.10).
 FLOAT32_HALVED_ROWS = range(16, 32)
 # oneDNN's float32 kernels for AVX2 take rows by six and sum the rest in another order: a row has the same bits wherever
-# it stands only among a multiple of this many, halved or not. Those for AVX-512 do not tell rows apart.
+# it stands only among a multiple of this many, halved or not. Those for AVX-512 were not seen to.
 AVX2_EQUAL_ROWS = 12
 
 

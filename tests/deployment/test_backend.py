@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from ray.exceptions import RayActorError
 
+from serve_app.deployment import backend as backend_module
 from serve_app.deployment.backend import EngineBackend
-from serve_app.errors import ServiceError, Unavailable
+from serve_app.errors import Overloaded, ServiceError, Unavailable
 from serve_app.speech.request import AudioChunk, ServiceStatus, SpeechRequest
 
 REQUEST = SpeechRequest("Hello", "en")
@@ -42,6 +43,7 @@ class Handle:
         self._answers = [Answer(items) for items in answers]
         self.num_asked = self.num_asked_status = 0
         self.num_sick = 0  # replicas asked first that say they are not ready
+        self.hangs = False  # too busy to say how it is
         self.stream = SimpleNamespace(remote=self._stream)
         self.status = SimpleNamespace(remote=self._status)
 
@@ -55,6 +57,8 @@ class Handle:
 
     async def _status(self) -> ServiceStatus:
         self.num_asked_status += 1
+        if self.hangs:
+            await asyncio.sleep(60.0)
         return ServiceStatus(self.num_asked_status > self.num_sick, "fake", "cpu", ("en",))
 
 
@@ -96,3 +100,47 @@ def test_one_sick_replica_does_not_make_the_service_unready(num_sick: int, is_re
     handle.num_sick = num_sick
     status = asyncio.run(EngineBackend(handle).status())  # type: ignore[arg-type]
     assert status.is_ready is is_ready
+
+
+@pytest.fixture
+def running(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Serve's controller calls the engine running, whatever it answers."""
+    monkeypatch.setattr(backend_module, "STATUS_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(backend_module, "_is_an_engine_running", lambda: True)
+
+
+@pytest.mark.usefixtures("running")
+def test_probes_of_a_busy_engine_see_it_ready_and_hold_no_request_up() -> None:
+    async def ask() -> None:
+        handle = Handle(list(CHUNKS))
+        backend = EngineBackend(handle)  # type: ignore[arg-type]
+        await backend.status()
+        handle.hangs = True
+        probes = [asyncio.create_task(backend.status()) for _ in range(3)]
+        await asyncio.sleep(0.01)
+        num_asked = handle.num_asked_status
+        assert [chunk async for chunk in backend.stream(REQUEST)] == CHUNKS
+        assert handle.num_asked_status == num_asked
+        assert all(status.is_ready for status in await asyncio.gather(*probes))
+
+    asyncio.run(ask())
+
+
+@pytest.mark.usefixtures("running")
+def test_silence_is_business_at_first_contact_and_loss_after_a_loss() -> None:
+    handle = Handle([CHUNKS[0], RayActorError()])
+
+    async def ask() -> None:
+        backend = EngineBackend(handle)  # type: ignore[arg-type]
+        handle.hangs = True
+        with pytest.raises(Overloaded):
+            [chunk async for chunk in backend.stream(REQUEST)]
+        handle.hangs = False
+        with pytest.raises(Unavailable):
+            [chunk async for chunk in backend.stream(REQUEST)]  # is lost while it is heard
+        handle.hangs = True
+        with pytest.raises(Unavailable):
+            [chunk async for chunk in backend.stream(REQUEST)]
+
+    asyncio.run(ask())
+    assert handle.num_asked == 1

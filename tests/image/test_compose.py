@@ -1,7 +1,6 @@
 """The compose file asks for what the image, the metrics and the dashboard have. Compose itself is not run here."""
 
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +8,11 @@ import pytest
 import yaml
 
 from serve_app.settings import Settings
+from tests.monitoring import promtool
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yaml").read_text(encoding="utf-8"))
 SERVICE: dict[str, Any] = COMPOSE["services"]["xtts-serve"]
-PROMTOOL = shutil.which("promtool") or shutil.which(ROOT / "build" / "prometheus" / "promtool")
 
 
 def test_environment_holds_settings_only() -> None:
@@ -46,13 +45,12 @@ def test_prometheus_scrapes_the_port_that_the_service_opens() -> None:
     assert job["static_configs"] == [{"targets": [f"xtts-serve:{SERVICE['environment']['XTTS_METRICS_PORT']}"]}]
 
 
-@pytest.mark.skipif(PROMTOOL is None, reason="no promtool here: scripts/get-prometheus build/prometheus fetches it")
 def test_prometheus_accepts_its_configuration(tmp_path: Path) -> None:
     shutil.copy(ROOT / "helm" / "xtts-serve" / "files" / "alerts.yaml", tmp_path)
     content = COMPOSE["configs"]["prometheus"]["content"].replace("/etc/prometheus/", f"{tmp_path}/")
     (tmp_path / "prometheus.yml").write_text(content, encoding="utf-8")
-    assert PROMTOOL is not None
-    subprocess.run([PROMTOOL, "check", "config", str(tmp_path / "prometheus.yml")], check=True, timeout=30)
+    result = promtool.run("check", "config", str(tmp_path / "prometheus.yml"))
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_grafana_reads_our_prometheus_and_dashboard() -> None:
