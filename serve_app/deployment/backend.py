@@ -35,6 +35,7 @@ class EngineBackend:
         self._streaming_engine = engine.options(stream=True)
         self._last_status: ServiceStatus | None = None
         self._has_lost_one = False
+        self._meeting: asyncio.Task[ServiceError | None] | None = None
 
     async def stream(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk]:
         """A request whose replica is lost before its first chunk goes to another one, once: a replica that ended is
@@ -59,15 +60,25 @@ class EngineBackend:
                 yield chunk
 
     async def _meet_an_engine(self) -> None:
-        """Raises `Unavailable` where none runs, and `Overloaded` where those that run are too busy to answer.
+        """One question for all who wait for its answer: many would fill the queue that they ask about."""
+        if self._meeting is None or self._meeting.done():
+            self._meeting = asyncio.create_task(self._refusal(), name="meet an engine")
+        if refusal := await asyncio.shield(self._meeting):
+            raise refusal
 
-        After a loss silence is the loss's: Serve's controller calls a dead replica running for a while."""
+    async def _refusal(self) -> ServiceError | None:
+        """`Unavailable` where no engine runs, `Overloaded` where those that run are too busy to answer.
+
+        After a loss silence is the loss's: Serve's controller calls a dead replica running for a while.
+        """
         try:
             await self._fresh_status()
         except TimeoutError:
-            if not self._has_lost_one and await asyncio.to_thread(_is_an_engine_running):
-                raise _all_busy(None) from None
-            raise _no_answer() from None
+            is_busy = not self._has_lost_one and await asyncio.to_thread(_is_an_engine_running)
+            return _all_busy(None) if is_busy else _no_answer()
+        except ServiceError as error:
+            return error
+        return None
 
     async def _chunks(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk]:
         with _ray_errors_as_ours():

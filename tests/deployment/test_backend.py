@@ -144,3 +144,18 @@ def test_silence_is_business_at_first_contact_and_loss_after_a_loss() -> None:
 
     asyncio.run(ask())
     assert handle.num_asked == 1
+
+
+def test_crowd_at_first_contact_asks_once() -> None:
+    handle = Handle(*(list(CHUNKS) for _ in range(20)))
+
+    async def ask() -> None:
+        backend = EngineBackend(handle)  # type: ignore[arg-type]
+
+        async def listen() -> list[AudioChunk]:
+            return [chunk async for chunk in backend.stream(REQUEST)]
+
+        assert await asyncio.gather(*(listen() for _ in range(20))) == [CHUNKS] * 20
+
+    asyncio.run(ask())
+    assert handle.num_asked_status == 1

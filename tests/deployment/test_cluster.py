@@ -165,6 +165,8 @@ class Load:
         if answer.status_code not in (429, 503) or "retry-after" not in answer.headers:
             self.unexplained.append(answer.text)
             return "error"
+        if answer.status_code == 503:
+            self.unexplained.append(answer.text)
         return str(answer.status_code)
 
 
