@@ -37,7 +37,7 @@ class OverloadOptions:
     num_places: int = 8
     first_audio_timeout_s: float = 120.0
     levels: tuple[int, ...] = (1, 2, 4, 8)
-    level_s: float = 6.0
+    level_s: float = 15.0  # of a rate that the storm is built on; in 6 s it is a third too high or too low
     factor: float = 4.0
     storm_s: float = 60.0
     cloned_share: float = 0.2  # of the requests bring a recording, which the service knows

@@ -2,8 +2,8 @@
 
 Speech keeps up to 0.3 s of what surrounds it, so pauses up to 0.6 s stay as they are; what is left of longer ones is
 joined by short fades. Of a recording that is still longer than 30 s one window of 30 s is used: among those that hold
-nearly the most speech, the one with the least clipping, then the quietest background. A recording with nothing to trim
-is only resampled, exactly as coqui-tts does it.
+nearly the most speech, the one with the least clipping, then the quietest background. A reference ends at a full half
+second, and a recording with nothing to trim is else only resampled, exactly as coqui-tts does it.
 """
 
 import itertools
@@ -20,9 +20,10 @@ from serve_app.audio.pcm import Recording, Samples
 from serve_app.errors import ReferenceTooShort
 from serve_app.voices.vad import LazySpeechDetector, SpeechSpan
 
-TRIMMING_VERSION = 1  # raise it with any change of what a recording becomes here: cached voices are then encoded anew
+TRIMMING_VERSION = 2  # raise it with any change of what a recording becomes here: cached voices are then encoded anew
 REFERENCE_RATE_HZ = 22_050
 MAX_REFERENCE_S = 30.0
+LENGTH_STEP_S = 0.5  # of references: a CPU compiles, and keeps, kernels for every length that it meets
 MIN_SPEECH_S = 3.0
 SHORT_SPEECH_S = 6.0
 ADVICE = "10 to 15 seconds of clear speech work best"
@@ -82,7 +83,7 @@ class ReferenceTrimmer:
             raise ReferenceTooShort(message, field=field)
         trimmed = _trim(recording, spans)
         is_long = trimmed.recording.duration_s > self._max_reference_s
-        chosen = _best_window(trimmed, self._max_reference_s) if is_long else trimmed
+        chosen = _best_window(trimmed, self._max_reference_s) if is_long else _to_full_step(trimmed)
         speech_s = chosen.speech_s(0.0, math.inf)
         samples = resample_reference(chosen.recording)
         return PreparedReference(samples, REFERENCE_RATE_HZ, speech_s, self._warnings(chosen, speech_s, is_long))
@@ -148,6 +149,14 @@ def _joined(samples: Samples, kept: list[tuple[int, int]], num_fade: int) -> Sam
         before[-num_fade:] *= ramp[::-1]
         after[:num_fade] *= ramp
     return np.concatenate(pieces)
+
+
+def _to_full_step(trimmed: _Trimmed) -> _Trimmed:
+    """Without what exceeds a multiple of half a second."""
+    samples, rate_hz = trimmed.recording.samples, trimmed.recording.sample_rate_hz
+    end_s = LENGTH_STEP_S * math.floor(len(samples) / rate_hz / LENGTH_STEP_S)
+    spans = tuple(SpeechSpan(span.start_s, min(span.end_s, end_s)) for span in trimmed.spans if span.start_s < end_s)
+    return _Trimmed(Recording(samples[: round(end_s * rate_hz)], rate_hz), spans)
 
 
 def _best_window(trimmed: _Trimmed, window_s: float) -> _Trimmed:

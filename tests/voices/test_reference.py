@@ -42,8 +42,16 @@ def as_coqui(of: Recording) -> np.ndarray:
 
 
 def test_prepare_with_nothing_to_trim_equals_coquis_loading(trimmer: ReferenceTrimmer) -> None:
-    speech = excerpt(TWO_CITIES, 1.3, 15.0)
+    speech = excerpt(TWO_CITIES, 1.3, 14.8)
     np.testing.assert_array_equal(prepare(trimmer, speech).samples, as_coqui(speech))
+
+
+@pytest.mark.parametrize("seconds", [5.01, 5.27, 5.49])
+def test_prepare_ends_at_a_full_half_second(trimmer: ReferenceTrimmer, seconds: float) -> None:
+    speech = excerpt(TWO_CITIES, 1.5, 1.5 + seconds)
+    reference = prepare(trimmer, speech)
+    np.testing.assert_array_equal(reference.samples, as_coqui(excerpt(TWO_CITIES, 1.5, 6.5)))
+    assert reference.speech_s <= 5.0
 
 
 def test_prepare_trims_silence_to_a_short_edge(trimmer: ReferenceTrimmer) -> None:
