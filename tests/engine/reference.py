@@ -15,15 +15,16 @@ from serve_app.engine.model_runner import PLACEHOLDER_ID, ModelRunner
 from serve_app.engine.sampler import NEAR_TIE
 from serve_app.engine.sequence import WHOLE, Prompt, SamplingParams, Sequence, Status
 from serve_app.model.checkpoint import Checkpoint, load_checkpoint
+from serve_app.model.device import Compute
 from serve_app.voices.voice import VoiceLatents
-from tests.engine.support import make_runner
+from tests.engine.support import FLOAT32, make_runner
 
 
 @cache
-def load(model: str) -> tuple[Checkpoint, Any]:
+def load(model: str, device: str = "cpu") -> tuple[Checkpoint, Any]:
     """A synthetic model and coqui's `Xtts` over the same tensors, once a session."""
     checkpoint = load_checkpoint(model, accept_cpml=False, cache_dir=Path(), progress=lambda line: None)
-    return checkpoint, build_coqui(checkpoint)
+    return checkpoint, build_coqui(checkpoint, device)
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ def generate(coqui: Any, prompt: Prompt, **options: Any) -> Reference:
     if prompt.sampling.num_forced_codes is not None:
         options |= dict.fromkeys(("min_new_tokens", "max_new_tokens"), prompt.sampling.num_forced_codes)
     codes, generated = coqui.gpt.generate(
-        cond_latents=prompt.voice.cond_latents[None],
-        text_inputs=torch.tensor([prompt.text_tokens]),
+        cond_latents=prompt.voice.cond_latents[None].to(coqui.device),
+        text_inputs=torch.tensor([prompt.text_tokens], device=coqui.device),
         do_sample=False,
         num_beams=1,
         repetition_penalty=prompt.sampling.repetition_penalty,
@@ -56,12 +57,13 @@ def generate(coqui: Any, prompt: Prompt, **options: Any) -> Reference:
 @torch.no_grad()
 def second_pass(coqui: Any, prompt: Prompt, codes: list[int]) -> Tensor:
     """The latents that coqui's vocoder reads, [num codes, width]."""
+    device = coqui.device
     latents: Tensor = coqui.gpt(
-        torch.tensor([prompt.text_tokens]),
-        torch.tensor([len(prompt.text_tokens)]),
-        torch.tensor([codes]),
-        torch.tensor([len(codes) * coqui.gpt.code_stride_len]),
-        cond_latents=prompt.voice.cond_latents[None],
+        torch.tensor([prompt.text_tokens], device=device),
+        torch.tensor([len(prompt.text_tokens)], device=device),
+        torch.tensor([codes], device=device),
+        torch.tensor([len(codes) * coqui.gpt.code_stride_len], device=device),
+        cond_latents=prompt.voice.cond_latents[None].to(device),
         return_attentions=False,
         return_latent=True,
     )
@@ -75,7 +77,7 @@ def waveform(coqui: Any, latents: Tensor, voice: VoiceLatents, speed: float) -> 
     if speed != 1.0:
         stretched = functional.interpolate(stretched.transpose(1, 2), scale_factor=1.0 / speed, mode="linear")
         stretched = stretched.transpose(1, 2)
-    samples: Tensor = coqui.hifigan_decoder(stretched, g=voice.speaker_embedding[None, :, None])
+    samples: Tensor = coqui.hifigan_decoder(stretched, g=voice.speaker_embedding[None, :, None].to(coqui.device))
     return samples[0, 0]
 
 
@@ -98,9 +100,15 @@ class Followed:
     num_forced: int  # near-ties that went another way, where the reference's code was put in place of ours
 
 
-def follow(checkpoint: Checkpoint, prompts: list[Prompt], references: list[Reference]) -> Followed:
+def follow(
+    checkpoint: Checkpoint,
+    prompts: list[Prompt],
+    references: list[Reference],
+    compute: Compute = FLOAT32,
+    near_tie: float = NEAR_TIE,
+) -> Followed:
     """All prompts in one batch. Fails at the first code that differs from the reference's without a near-tie."""
-    runner = make_runner(checkpoint, EngineConfig(max_slots=len(prompts)))
+    runner = make_runner(checkpoint, EngineConfig(max_slots=len(prompts)), compute)
     alive = [
         Sequence(index, prompt, status=Status.RUNNING, slot=index, num_codes=0) for index, prompt in enumerate(prompts)
     ]
@@ -113,7 +121,7 @@ def follow(checkpoint: Checkpoint, prompts: list[Prompt], references: list[Refer
             expected = reference.codes[position]
             if code != expected:
                 where = f"prompt {sequence.sequence_id}, code {position}: {code}, not {expected}"
-                assert reference.gaps[position] < NEAR_TIE, where
+                assert reference.gaps[position] < near_tie, where
                 _force(runner, sequence, code, reference.codes[: position + 1])
                 num_forced += 1
             sequence.num_codes += 1
@@ -129,5 +137,4 @@ def _force(runner: ModelRunner, sequence: Sequence, chosen: int, codes: list[int
     slot, start = sequence.slot, runner._gpt.config.start_audio_token
     runner._seen[slot, chosen] = chosen in {PLACEHOLDER_ID, start, *codes}
     runner._seen[slot, codes[-1]] = True
-    runner._last_code[slot] = codes[-1]
     runner._codes[slot, sequence.num_codes] = codes[-1]
