@@ -16,15 +16,15 @@ from serve_app.voices.voice import VoiceLatents
 
 
 class OurSide:
-    """An engine of `num_slots` slots in one number format."""
+    """An engine in one number format."""
 
-    def __init__(self, checkpoint: Checkpoint, voice: VoiceLatents, compute: Compute, num_slots: int) -> None:
+    def __init__(self, checkpoint: Checkpoint, voice: VoiceLatents, compute: Compute, config: EngineConfig) -> None:
         self._voice, self._device = voice, compute.device
         self._sampling = checkpoint.config.sampling
         self._tokenizer = Tokenizer(
             checkpoint.tokenizer_file, checkpoint.config.languages, checkpoint.pronunciations_file
         )
-        self._engine = build_engine(checkpoint, compute, EngineConfig(max_slots=num_slots))
+        self._engine = build_engine(checkpoint, compute, config)
 
     def run(self, jobs: list[Utterance], num_sampled: int) -> Measurement:
         """Speaks all jobs twice: whole, for the throughput; and streamed, for the time to first audio."""

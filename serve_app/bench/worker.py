@@ -13,7 +13,7 @@ from serve_app.errors import ServiceError
 from serve_app.model.checkpoint import load_checkpoint
 from serve_app.model.device import choose_compute
 from serve_app.settings import Settings
-from serve_app.speech.loading import use_cpu
+from serve_app.speech.loading import engine_config, use_cpu, use_gpu
 from serve_app.voices.voice import VoiceLatents
 
 COQUI = "coqui"
@@ -84,7 +84,10 @@ def _build(name: str, settings: Settings, num_slots: int) -> tuple[Side, str]:
         return CoquiSide(checkpoint, voice, compute.device), str(compute.device)
     from serve_app.bench.ours import OurSide
 
-    ours = OurSide(checkpoint, voice, compute, num_slots)
+    if compute.device.type == "cuda":
+        use_gpu()
+    config = engine_config(settings.model_copy(update={"max_slots": num_slots}), compute)
+    ours = OurSide(checkpoint, voice, compute, config)
     checkpoint.tensors.clear()
     return ours, str(compute)
 

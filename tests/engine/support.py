@@ -127,7 +127,7 @@ def running(
 ) -> Generator[Engine]:
     """An engine on these weights, closed at the end."""
     config = config or EngineConfig(max_slots=8)
-    renderer = Renderer(make_vocoder(checkpoint, compute), config, compute.device)
+    renderer = Renderer(make_vocoder(checkpoint, compute), config, compute.device, recorder)
     runner = runner or make_runner(checkpoint, config, compute)
     engine = Engine(runner, renderer, checkpoint.config.gpt, config, recorder)
     try:
