@@ -65,6 +65,15 @@ def test_waveform_equals_coquis(full: Checkpoint, speed: float, record_property:
 
 
 @pytest.mark.parametrize("compute", [FLOAT32, BFLOAT16], ids=str)
+def test_the_same_seed_gives_the_same_bits(full: Checkpoint, compute: Compute) -> None:
+    prompts = _sampled(full, 6)
+    with running(full, EngineConfig(max_slots=16, is_deterministic=True), compute) as engine:
+        for once, again in zip(speak_alone(engine, prompts), speak_alone(engine, prompts), strict=True):
+            assert once.codes == again.codes
+            np.testing.assert_array_equal(once.samples, again.samples)
+
+
+@pytest.mark.parametrize("compute", [FLOAT32, BFLOAT16], ids=str)
 def test_in_a_crowd_each_gets_the_bits_it_gets_alone(full: Checkpoint, compute: Compute) -> None:
     prompts = _sampled(full, 12)
     with running(full, EngineConfig(max_slots=16, is_deterministic=True), compute) as engine:

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 from serve_app.engine.config import EngineConfig
 from serve_app.engine.engine import Engine
 from serve_app.engine.gpu_reporter import GpuReporter
-from serve_app.engine.sequence import STREAMING_CHUNKS, Prompt, SamplingParams
+from serve_app.engine.sequence import WHOLE, Prompt, SamplingParams
 from serve_app.errors import EngineFailed, OutOfMemory
 from serve_app.metrics import Metrics, PrometheusExporter
 from serve_app.model.checkpoint import Checkpoint
@@ -58,8 +58,8 @@ def prompts(checkpoint: Checkpoint, num: int) -> list[Prompt]:
         Prompt(
             make_tokens(20, seed),
             make_voice(checkpoint, seed),
-            SamplingParams(seed=seed, num_forced_codes=60 + seed),
-            chunk_codes=STREAMING_CHUNKS,
+            SamplingParams(seed=seed, num_forced_codes=100),
+            chunk_codes=WHOLE,  # so that all windows are made at once
         )
         for seed in range(num)
     ]
@@ -90,7 +90,7 @@ def test_a_neighbour_that_takes_the_memory_costs_no_wrong_audio(full: Checkpoint
     with running(full, CONFIG, BFLOAT16, recorder=recorder) as engine:
         assert all(isinstance(spoken, Spoken) for spoken in together(engine, asked[:1]))
         torch.cuda.empty_cache()
-        with neighbour(left_bytes=128 << 20) as free:
+        with neighbour(left_bytes=64 << 20) as free:
             record_property("left_mib", free >> 20)
             started_s = time.monotonic()
             squeezed = together(engine, asked)
