@@ -89,10 +89,8 @@ def judge(must: Must, request_id: str, answer: Answer, *, is_disrupted: bool) ->
         return _fault(f"asked as {request_id} and answered as {answer.headers.get(REQUEST_ID)}")
     if answer.end is End.CUT:
         return Judgement(Outcome.CUT) if is_disrupted else _fault(f"cut after {len(answer.body)} bytes")
-    if isinstance(must, MustBeReady) and _says_unready(answer):
-        return _judge_unavailable(is_disrupted=is_disrupted)
     if answer.status in (429, 503):
-        return _judge_later(answer, is_disrupted=is_disrupted)
+        return _judge_later(must, answer, is_disrupted=is_disrupted)
     match must:
         case MustBeRefused(status, code):
             got = (answer.status, code_of(answer))
@@ -124,20 +122,19 @@ def _error(answer: Answer) -> Mapping[str, object]:
     return error if isinstance(error, dict) else {}
 
 
-def _judge_later(answer: Answer, *, is_disrupted: bool) -> Judgement:
-    if (lack := owes_of_refusal(answer)) is not None:
+def _judge_later(must: Must, answer: Answer, *, is_disrupted: bool) -> Judgement:
+    is_report = isinstance(must, MustBeReady) and _says_unready(answer)
+    if not is_report and (lack := owes_of_refusal(answer)) is not None:
         return _fault(lack)
-    return Judgement(Outcome.BUSY) if answer.status == 429 else _judge_unavailable(is_disrupted=is_disrupted)
+    if answer.status == 429:
+        return Judgement(Outcome.BUSY)
+    return Judgement(Outcome.UNAVAILABLE) if is_disrupted else _fault("503, and no engine was killed")
 
 
 def _says_unready(answer: Answer) -> bool:
     """The health report with "unavailable" in it, which owes no error."""
     said = answer.json() if answer.status == 503 else None
     return isinstance(said, dict) and said.get("status") == "unavailable"
-
-
-def _judge_unavailable(*, is_disrupted: bool) -> Judgement:
-    return Judgement(Outcome.UNAVAILABLE) if is_disrupted else _fault("503, and no engine was killed")
 
 
 def _judge_audio(must: MustHear, answer: Answer) -> Judgement:

@@ -1,9 +1,13 @@
 """The compose file asks for what the image, the metrics and the dashboard have. Compose itself is not run here."""
 
+import copy
+import json
 import shutil
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 
@@ -13,6 +17,19 @@ from tests.monitoring import promtool
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yaml").read_text(encoding="utf-8"))
 SERVICE: dict[str, Any] = COMPOSE["services"]["xtts-serve"]
+SPECIFICATION = jsonschema.Draft7Validator(
+    json.loads((files("check_jsonschema") / "builtin_schemas/vendor/compose-spec.json").read_text(encoding="utf-8"))
+)
+
+
+def test_obeys_the_compose_specification() -> None:
+    assert [error.message for error in SPECIFICATION.iter_errors(COMPOSE)] == []
+
+
+def test_misspelt_key_does_not_obey_it() -> None:
+    misspelt = copy.deepcopy(COMPOSE)
+    misspelt["services"]["xtts-serve"]["enviroment"] = {}
+    assert ["enviroment" in error.message for error in SPECIFICATION.iter_errors(misspelt)] == [True]
 
 
 def test_environment_holds_settings_only() -> None:
