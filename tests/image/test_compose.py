@@ -17,7 +17,7 @@ from tests.monitoring import promtool
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yaml").read_text(encoding="utf-8"))
 SERVICE: dict[str, Any] = COMPOSE["services"]["xtts-serve"]
-SPECIFICATION = jsonschema.Draft7Validator(
+SPECIFICATION = jsonschema.Draft202012Validator(
     json.loads((files("check_jsonschema") / "builtin_schemas/vendor/compose-spec.json").read_text(encoding="utf-8"))
 )
 
