@@ -85,7 +85,7 @@ def _build(name: str, settings: Settings, num_slots: int) -> tuple[Side, str]:
     from serve_app.bench.ours import OurSide
 
     if compute.device.type == "cuda":
-        use_gpu()
+        use_gpu(is_deterministic=settings.deterministic)
     config = engine_config(settings.model_copy(update={"max_slots": num_slots}), compute)
     ours = OurSide(checkpoint, voice, compute, config)
     checkpoint.tensors.clear()

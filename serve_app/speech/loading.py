@@ -53,7 +53,7 @@ def load_service(settings: Settings, progress: Progress, recorder: Metrics) -> S
     if compute.device.type == "cpu":
         use_cpu(settings.num_threads)
     else:
-        use_gpu()
+        use_gpu(is_deterministic=settings.deterministic)
     started_s = time.monotonic()
     checkpoint = load_checkpoint(
         settings.model, accept_cpml=settings.accept_cpml, cache_dir=settings.model_cache, progress=progress
@@ -121,10 +121,14 @@ def use_cpu(num_threads: int) -> None:
     torch.set_num_threads(num_threads or num_cpus())
 
 
-def use_gpu() -> None:
-    """Prepares this process to compute float32 in float32, not in TensorFloat-32, whose convolutions are 1e-3 off."""
+def use_gpu(*, is_deterministic: bool) -> None:
+    """Prepares this process to compute float32 in float32, not in TensorFloat-32, whose convolutions are 1e-3 off.
+
+    `is_deterministic`: only with convolutions that add in one order, which those chosen for 16 bit do not.
+    """
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.deterministic = is_deterministic
 
 
 def engine_config(settings: Settings, compute: Compute) -> EngineConfig:

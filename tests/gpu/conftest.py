@@ -11,5 +11,5 @@ def gpu() -> torch.device:
     """The GPU, computing as the service does."""
     if not torch.cuda.is_available():
         pytest.skip("needs a CUDA GPU")
-    use_gpu()
+    use_gpu(is_deterministic=True)
     return torch.device("cuda")
