@@ -1,12 +1,13 @@
 """What the service's processes hold, by role: memory, open files, threads. Read from /proc."""
 
+import re
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from statistics import median
 
-from serve_app.bench.process_tree import PROC, ProcessTree, pss_bytes
+from serve_app.bench.process_tree import PROC, ProcessTree
 
 DECODER = "decoder"
 DECODER_MODULE = b"serve_app.audio.decode_worker"
@@ -14,19 +15,21 @@ DECODER_MODULE = b"serve_app.audio.decode_worker"
 
 @dataclass(frozen=True)
 class Usage:
-    """Of all processes of one role. `pss_bytes`: resident memory, shared pages divided among their users."""
+    """Of all processes of one role. Pages that several share are divided among them; mapped files do not count."""
 
-    pss_bytes: int = 0
+    heap_bytes: int = 0
     num_files: int = 0
     num_threads: int = 0
     num_processes: int = 0
+    shared_bytes: int = 0  # memory made to be shared: Ray's object store, which has a size of its own
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(
-            self.pss_bytes + other.pss_bytes,
+            self.heap_bytes + other.heap_bytes,
             self.num_files + other.num_files,
             self.num_threads + other.num_threads,
             self.num_processes + other.num_processes,
+            self.shared_bytes + other.shared_bytes,
         )
 
 
@@ -50,7 +53,15 @@ def role_of(tree: ProcessTree, pid: int) -> str:
 
 def _usage(pid: int) -> Usage:
     folder: Path = PROC / str(pid)
-    return Usage(pss_bytes(pid), _num_entries(folder / "fd"), _num_entries(folder / "task"), 1)
+    text = (folder / "smaps_rollup").read_text("ascii")
+    heap, shared = (_kilobytes(text, name) * 1024 for name in ("Pss_Anon", "Pss_Shmem"))
+    return Usage(heap, _num_entries(folder / "fd"), _num_entries(folder / "task"), 1, shared)
+
+
+def _kilobytes(text: str, name: str) -> int:
+    found = re.search(rf"^{name}:\s+(\d+) kB$", text, re.MULTILINE)
+    assert found, f"smaps_rollup has a line {name}"
+    return int(found[1])
 
 
 def _num_entries(folder: Path) -> int:
@@ -65,5 +76,4 @@ def middle(readings: Iterable[UsageByRole]) -> UsageByRole:
     def of(role: str, name: str) -> int:
         return int(median(getattr(each.get(role, Usage()), name) for each in readings))
 
-    names = ("pss_bytes", "num_files", "num_threads", "num_processes")
-    return {role: Usage(*(of(role, name) for name in names)) for role in sorted(roles)}
+    return {role: Usage(*(of(role, each.name) for each in fields(Usage))) for role in sorted(roles)}

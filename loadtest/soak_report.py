@@ -73,10 +73,10 @@ def _memory_check(record: Record) -> Check:
     pairs = {role: (record.before.get(role, Usage()), after) for role, after in record.after.items()}
     pairs["all"] = (_all_roles(record.before), _all_roles(record.after))
     for role, (before, after) in pairs.items():
-        if after.pss_bytes > before.pss_bytes + max(FREE_BYTES, MAX_GROWTH * before.pss_bytes):
-            grown.append(f"{role} {before.pss_bytes / MEBIBYTE:.0f} → {after.pss_bytes / MEBIBYTE:.0f} MiB")
+        if after.heap_bytes > before.heap_bytes + max(FREE_BYTES, MAX_GROWTH * before.heap_bytes):
+            grown.append(f"{role} {before.heap_bytes / MEBIBYTE:.0f} → {after.heap_bytes / MEBIBYTE:.0f} MiB")
     before, after = pairs["all"]
-    change = after.pss_bytes / max(1, before.pss_bytes) - 1.0
+    change = after.heap_bytes / max(1, before.heap_bytes) - 1.0
     return Check("memory returns (+5 %)", bool(record.after) and not grown, "; ".join([f"all {change:+.1%}", *grown]))
 
 
@@ -92,7 +92,7 @@ def slopes_mib_per_h(record: Record) -> dict[str, float]:
     slopes = {}
     half = record.samples[len(record.samples) // 2 :]
     for role in sorted({role for _, usage in half for role in usage}):
-        points = [(seconds, usage[role].pss_bytes) for seconds, usage in half if role in usage]
+        points = [(seconds, usage[role].heap_bytes) for seconds, usage in half if role in usage]
         if len(points) > 2:
             seconds, sizes = zip(*points, strict=True)
             slopes[role] = float(np.polyfit(seconds, sizes, 1)[0]) * 3600.0 / MEBIBYTE
@@ -121,7 +121,7 @@ def soak_lines(record: Record, options: SoakOptions) -> Iterator[str]:
     )
     yield ""
     slopes = slopes_mib_per_h(record)
-    head = ["processes", "memory MiB", "slope under load, MiB/h", "files", "threads", "number"]
+    head = ["processes", "heap MiB", "shared MiB", "slope under load, MiB/h", "files", "threads", "number"]
     yield from table(head, (_usage_row(role, record, slopes) for role in sorted(record.before | record.after)))
     yield ""
     yield from check_table(soak_checks(record, options))
@@ -130,11 +130,14 @@ def soak_lines(record: Record, options: SoakOptions) -> Iterator[str]:
 
 def _usage_row(role: str, record: Record, slopes: dict[str, float]) -> list[str]:
     before, after = (usage.get(role, Usage()) for usage in (record.before, record.after))
-    memory = f"{before.pss_bytes / MEBIBYTE:.0f} → {after.pss_bytes / MEBIBYTE:.0f}"
+    heap, shared = (
+        f"{getattr(before, name) / MEBIBYTE:.0f} → {getattr(after, name) / MEBIBYTE:.0f}"
+        for name in ("heap_bytes", "shared_bytes")
+    )
     counts = (
         f"{getattr(before, name)} → {getattr(after, name)}" for name in ("num_files", "num_threads", "num_processes")
     )
-    return [role, memory, f"{slopes[role]:+.0f}" if role in slopes else "", *counts]
+    return [role, heap, shared, f"{slopes[role]:+.0f}" if role in slopes else "", *counts]
 
 
 def soak_json(record: Record, options: SoakOptions) -> dict[str, Any]:
@@ -152,7 +155,7 @@ def soak_json(record: Record, options: SoakOptions) -> dict[str, Any]:
         "recoveries_s": record.recoveries_s,
         "before": {role: asdict(usage) for role, usage in record.before.items()},
         "after": {role: asdict(usage) for role, usage in record.after.items()},
-        "samples": [[s, {role: u.pss_bytes for role, u in usage.items()}] for s, usage in record.samples],
+        "samples": [[s, {role: u.heap_bytes for role, u in usage.items()}] for s, usage in record.samples],
         "slopes_mib_per_h": slopes_mib_per_h(record),
         "voice_bytes": [record.voice_bytes_before, record.voice_bytes_after],
         "faults": record.faults,
