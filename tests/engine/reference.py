@@ -11,9 +11,10 @@ from torch.nn import functional
 
 from serve_app.bench.coqui import build_coqui
 from serve_app.engine.config import EngineConfig
-from serve_app.engine.model_runner import PLACEHOLDER_ID, ModelRunner
+from serve_app.engine.model_runner import ModelRunner
 from serve_app.engine.sampler import NEAR_TIE
 from serve_app.engine.sequence import WHOLE, Prompt, SamplingParams, Sequence, Status
+from serve_app.engine.slots import PLACEHOLDER_ID
 from serve_app.model.checkpoint import Checkpoint, load_checkpoint
 from serve_app.model.device import Compute
 from serve_app.voices.voice import VoiceLatents
@@ -135,6 +136,6 @@ def follow(
 
 def _force(runner: ModelRunner, sequence: Sequence, chosen: int, codes: list[int]) -> None:
     slot, start = sequence.slot, runner._gpt.config.start_audio_token
-    runner._seen[slot, chosen] = chosen in {PLACEHOLDER_ID, start, *codes}
-    runner._seen[slot, codes[-1]] = True
-    runner._codes[slot, sequence.num_codes] = codes[-1]
+    runner._state.seen[slot, chosen] = chosen in {PLACEHOLDER_ID, start, *codes}
+    runner._state.seen[slot, codes[-1]] = True
+    runner._state.codes[slot, sequence.num_codes] = codes[-1]
