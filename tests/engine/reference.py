@@ -107,9 +107,10 @@ def follow(
     references: list[Reference],
     compute: Compute = FLOAT32,
     near_tie: float = NEAR_TIE,
+    runner: ModelRunner | None = None,
 ) -> Followed:
     """All prompts in one batch. Fails at the first code that differs from the reference's without a near-tie."""
-    runner = make_runner(checkpoint, EngineConfig(max_slots=len(prompts)), compute)
+    runner = runner or make_runner(checkpoint, EngineConfig(max_slots=len(prompts)), compute)
     alive = [
         Sequence(index, prompt, status=Status.RUNNING, slot=index, num_codes=0) for index, prompt in enumerate(prompts)
     ]
