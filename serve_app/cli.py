@@ -232,6 +232,26 @@ def bench_kernels(model: Annotated[str, typer.Option(help="whose sizes to measur
 
 
 @app.command()
+def bench_gpu_step(
+    model: Annotated[str, typer.Option(help="whose sizes to measure")] = "synthetic:full", dtype: Dtype = None
+) -> None:
+    """Measure a decode step with and without CUDA graphs, and the vocoder, each alone on this GPU."""
+    from serve_app.bench.gpu_step import gpu_step_table
+    from serve_app.model.checkpoint import load_checkpoint
+    from serve_app.model.device import choose_compute
+    from serve_app.speech.loading import use_gpu
+
+    options = make_settings(model=model, device="cuda", dtype=dtype)
+    compute = choose_compute(options.device, options.dtype, options.quantization)
+    use_gpu()
+    checkpoint = load_checkpoint(
+        options.model, accept_cpml=options.accept_cpml, cache_dir=options.model_cache, progress=typer.echo
+    )
+    for line in gpu_step_table(checkpoint, compute):
+        typer.echo(line)
+
+
+@app.command()
 def bench_hearing(
     model: Model = None,
     voices: Annotated[str, typer.Option(help="names of voices, with commas")] = "default",

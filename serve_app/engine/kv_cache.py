@@ -1,9 +1,10 @@
 """Keys and values of every slot, and attention over them. Knows rows and slots, not sequences.
 
 Fixed slots: one row of the cache holds one sequence from its first position on. Memory of a slot is touched only as far
-as it is filled. Two ways to attend in a decode step: `each` (CPU: a product per sequence over exactly its own rows, so
-no padding is read and a sequence cannot depend on its neighbours) and `masked` (GPU: all sequences at once, padded to
-the longest; the shape that a captured graph per bucket needs).
+as it is filled. Two ways to attend in a decode step: `decode` (CPU: a product per sequence over exactly its own rows,
+so no padding is read and a sequence cannot depend on its neighbours) and `decode_first` (GPU: the first so many slots
+at once, in place, so many positions of each; the shape that a captured graph needs). For the latter a cache
+`is_finite`: rows not written yet are zeros, since neither a weight of 0 nor a score of −inf takes a NaN away.
 """
 
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from torch.nn import functional
 from serve_app.model.config import GptConfig
 from serve_app.model.device import to_device
 from serve_app.model.gpt import Attend
+
+ALIGNED_POSITIONS = 16  # a mask's rows of another length are copied in every layer
 
 # Queries [rows, heads, 1, head size] of a layer over its cache → the same shape.
 AttendOver = Callable[[int, Tensor], Tensor]
@@ -30,16 +33,18 @@ class KvCache:
         *,
         device: torch.device,
         dtype: torch.dtype,
-        is_deterministic: bool = False,
+        is_finite: bool = False,
     ) -> None:
-        """`is_deterministic`: masked attention has one shape whoever runs, all slots by all positions."""
-        shape = (config.num_layers, num_slots, 2, config.num_heads, config.max_positions, config.head_size)
-        self._cache = torch.empty(shape, device=device, dtype=dtype)
+        self._is_finite = is_finite
+        self.num_positions = config.max_positions
+        if is_finite:
+            self.num_positions += -config.max_positions % ALIGNED_POSITIONS
+        shape = (config.num_layers, num_slots, 2, config.num_heads, self.num_positions, config.head_size)
+        make = torch.zeros if is_finite else torch.empty
+        self._cache = make(shape, device=device, dtype=dtype)
         self._layers = list(self._cache)
         # [layer][slot] → keys and values, [1, heads, positions, head size] each
         self._rows = [[(slot[0:1], slot[1:2]) for slot in layer] for layer in self._layers]
-        self._is_masked = device.type != "cpu"
-        self._is_deterministic = is_deterministic
 
     @property
     def num_bytes(self) -> int:
@@ -51,6 +56,9 @@ class KvCache:
 
         Rows past the sum of `lengths` are padding.
         """
+        if self._is_finite:
+            for slot in slots:
+                self._cache[:, slot].zero_()
 
         def attend(layer: int, qkv: Tensor) -> Tensor:
             qkv = qkv.to(self._cache.dtype).permute(1, 2, 0, 3)  # [3, heads, rows, head size]
@@ -72,7 +80,7 @@ class KvCache:
         device, num_rows = self._cache.device, len(slots)
         slot_index = to_device(torch.tensor(slots), device)
         position_index = to_device(torch.tensor(positions), device)
-        over = self._masked(slots, positions) if self._is_masked else self._each(slots, positions)
+        over = self._each(slots, positions)
 
         def attend(layer: int, qkv: Tensor) -> Tensor:
             rows = qkv[:num_rows].to(self._cache.dtype)
@@ -96,22 +104,23 @@ class KvCache:
 
         return attend
 
-    def _masked(self, slots: list[int], positions: list[int]) -> AttendOver:
-        num_rows, num_slots, max_length = len(slots), self._cache.shape[1], max(positions) + 1
-        if self._is_deterministic:
-            spare = num_slots - num_rows
-            slots, positions, max_length = slots + [0] * spare, positions + [0] * spare, self._cache.shape[4]
-        device = self._cache.device
-        slot_index, last = (to_device(torch.tensor(each), device) for each in (slots, positions))
-        columns = torch.arange(max_length, device=device)
-        mask = (columns[None] <= last[:, None])[:, None, None]  # [rows, 1, 1, max length]
-        unwritten = ~mask.transpose(-1, -2)
+    def decode_first(self, slots: Tensor, positions: Tensor, num_positions: int) -> Attend:
+        """For one new row for each of the first slots: row i attends over slot i, up to `positions[i]` of it.
 
-        def attend(layer: int, queries: Tensor) -> Tensor:
-            queries = functional.pad(queries, (0, 0, 0, 0, 0, 0, 0, len(slots) - num_rows))
-            keys, values = self._layers[layer][:, :, :, :max_length][slot_index].unbind(1)
-            # an unwritten row may hold a NaN, which neither a weight of 0 nor a score of −inf takes away
-            keys, values = keys.masked_fill(unwritten, 0.0), values.masked_fill(unwritten, 0.0)
-            return functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)[:num_rows]
+        It is written to `positions[i]` of `slots[i]`, which is i, or another slot for a row that does not count. Both
+        [rows] int64, read when attention runs; all positions are below `num_positions`.
+        """
+        assert self._is_finite
+        num_rows = len(slots)
+        columns = torch.arange(num_positions, device=self._cache.device)
+        mask = torch.zeros(num_rows, num_positions, device=self._cache.device, dtype=self._cache.dtype)
+        mask = mask.masked_fill(columns > positions[:, None], float("-inf"))[:, None, None]  # [rows, 1, 1, positions]
+
+        def attend(layer: int, qkv: Tensor) -> Tensor:
+            cached, rows = self._layers[layer], qkv.to(self._cache.dtype)
+            cached[slots, :, :, positions] = rows[:, 1:]
+            keys, values = cached[:num_rows, :, :, :num_positions].unbind(1)
+            queries = rows[:, 0].unsqueeze(2)  # [rows, heads, 1, head size]
+            return functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask).squeeze(2)
 
         return attend

@@ -5,12 +5,14 @@ noise of a candidate is a hash of (seed, position, id) alone, so a sequence's co
 Filters follow transformers' RepetitionPenalty-, TopK- and TopPLogitsWarper (transformers 5, generation/logits_process).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from serve_app.engine.sequence import SamplingParams
+from serve_app.model.device import to_device
 
 NEAR_TIE = 1e-4  # two best candidates closer than this: a last bit elsewhere may turn the choice
 
@@ -30,20 +32,35 @@ class SamplingRows:
 
     @staticmethod
     def of(params: list[SamplingParams], vocabulary: int, device: torch.device) -> "SamplingRows":
-        def column(values: list[float] | list[int] | list[bool], dtype: torch.dtype) -> Tensor:
-            return torch.tensor(values, dtype=dtype, device=device)
+        def columns(values: list[list[float]] | list[list[int]] | list[list[bool]], dtype: torch.dtype) -> Tensor:
+            return to_device(torch.tensor(values, dtype=dtype), device)
 
-        top_k = [min(p.top_k or vocabulary, vocabulary) for p in params]
-        return SamplingRows(
-            temperature=column([p.temperature for p in params], torch.float32),
-            top_k=column(top_k, torch.int64),
-            top_p=column([p.top_p for p in params], torch.float32),
-            penalty=column([p.repetition_penalty for p in params], torch.float32),
-            seed=column([p.seed & 0x7FFFFFFFFFFFFFFF for p in params], torch.int64),
-            is_greedy=column([p.is_greedy for p in params], torch.bool),
-            is_forced=column([p.num_forced_codes is not None for p in params], torch.bool),
-            max_top_k=max(top_k),
-        )
+        limits = [top_k_of(p, vocabulary) for p in params]
+        rates = [[p.temperature for p in params], [p.top_p for p in params], [p.repetition_penalty for p in params]]
+        flags = [[p.is_greedy for p in params], [p.num_forced_codes is not None for p in params]]
+        temperature, top_p, penalty = columns(rates, torch.float32)
+        top_k, seed = columns([limits, [p.seed & 0x7FFFFFFFFFFFFFFF for p in params]], torch.int64)
+        is_greedy, is_forced = columns(flags, torch.bool)
+        return SamplingRows(temperature, top_k, top_p, penalty, seed, is_greedy, is_forced, max(limits))
+
+    def first(self, num_rows: int, max_top_k: int) -> "SamplingRows":
+        """Views of the first rows, whose `top_k` is `max_top_k` at most."""
+        columns: dict[str, Any] = {name: column[:num_rows] for name, column in self._columns.items()}
+        return replace(self, **columns, max_top_k=max_top_k)
+
+    def write(self, index: Tensor, rows: "SamplingRows") -> None:
+        """Puts `rows` in place of those at `index` [rows] int64; `max_top_k` stays."""
+        for name, column in self._columns.items():
+            column.index_copy_(0, index, getattr(rows, name))
+
+    @property
+    def _columns(self) -> dict[str, Tensor]:
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "max_top_k"}
+
+
+def top_k_of(params: SamplingParams, vocabulary: int) -> int:
+    """How many candidates a row has: the vocabulary's size where there is no limit."""
+    return min(params.top_k or vocabulary, vocabulary)
 
 
 def _shift(x: Tensor, bits: int) -> Tensor:

@@ -7,6 +7,7 @@ nobody starves.
 
 from bisect import insort
 from dataclasses import dataclass
+from heapq import heappop, heappush
 
 from serve_app.engine.config import EngineConfig
 from serve_app.engine.sequence import Sequence, Status
@@ -41,7 +42,7 @@ class Scheduler:
         self._config = config
         self._waiting: list[Sequence] = []  # the one whose audio is wanted first at the front
         self._running: dict[int, Sequence] = {}  # by slot, in order of admission
-        self._free_slots = list(range(config.max_slots))[::-1]
+        self._free_slots = list(range(config.max_slots))  # a heap: a GPU's step runs over all up to the highest taken
 
     @property
     def num_waiting(self) -> int:
@@ -76,7 +77,7 @@ class Scheduler:
             if prefill and rows > self._config.max_prefill_rows:
                 break
             sequence = self._waiting.pop(0)
-            sequence.slot = self._free_slots.pop()
+            sequence.slot = heappop(self._free_slots)
             sequence.status = Status.RUNNING
             self._running[sequence.slot] = sequence
             prefill.append(sequence)
@@ -115,6 +116,6 @@ class Scheduler:
     def _release(self, sequence: Sequence, status: Status) -> None:
         assert sequence.status is Status.RUNNING and sequence.slot is not None
         del self._running[sequence.slot]
-        self._free_slots.append(sequence.slot)
+        heappush(self._free_slots, sequence.slot)
         sequence.slot = None
         sequence.status = status

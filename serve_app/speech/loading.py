@@ -155,6 +155,7 @@ def build_engine(
     renderer = Renderer(vocoder, config, device, recorder)
     renderer.warm_up()
     runner = ModelRunner(gpt, config, device=device, cache_dtype=compute.cache_dtype)
+    runner.warm_up()
     return Engine(runner, renderer, shapes.gpt, config, recorder)
 
 

@@ -11,9 +11,10 @@ from torch.nn import functional
 
 from serve_app.bench.coqui import build_coqui
 from serve_app.engine.config import EngineConfig
-from serve_app.engine.model_runner import PLACEHOLDER_ID, ModelRunner
+from serve_app.engine.model_runner import ModelRunner
 from serve_app.engine.sampler import NEAR_TIE
 from serve_app.engine.sequence import WHOLE, Prompt, SamplingParams, Sequence, Status
+from serve_app.engine.slots import PLACEHOLDER_ID
 from serve_app.model.checkpoint import Checkpoint, load_checkpoint
 from serve_app.model.device import Compute
 from serve_app.voices.voice import VoiceLatents
@@ -106,9 +107,10 @@ def follow(
     references: list[Reference],
     compute: Compute = FLOAT32,
     near_tie: float = NEAR_TIE,
+    runner: ModelRunner | None = None,
 ) -> Followed:
     """All prompts in one batch. Fails at the first code that differs from the reference's without a near-tie."""
-    runner = make_runner(checkpoint, EngineConfig(max_slots=len(prompts)), compute)
+    runner = runner or make_runner(checkpoint, EngineConfig(max_slots=len(prompts)), compute)
     alive = [
         Sequence(index, prompt, status=Status.RUNNING, slot=index, num_codes=0) for index, prompt in enumerate(prompts)
     ]
@@ -135,6 +137,6 @@ def follow(
 
 def _force(runner: ModelRunner, sequence: Sequence, chosen: int, codes: list[int]) -> None:
     slot, start = sequence.slot, runner._gpt.config.start_audio_token
-    runner._seen[slot, chosen] = chosen in {PLACEHOLDER_ID, start, *codes}
-    runner._seen[slot, codes[-1]] = True
-    runner._codes[slot, sequence.num_codes] = codes[-1]
+    runner._state.seen[slot, chosen] = chosen in {PLACEHOLDER_ID, start, *codes}
+    runner._state.seen[slot, codes[-1]] = True
+    runner._state.codes[slot, sequence.num_codes] = codes[-1]

@@ -108,9 +108,14 @@ def make_gpt(checkpoint: Checkpoint, compute: Compute = FLOAT32) -> Gpt:
 
 
 def make_runner(
-    checkpoint: Checkpoint, config: EngineConfig, compute: Compute = FLOAT32, kind: type[ModelRunner] = ModelRunner
+    checkpoint: Checkpoint,
+    config: EngineConfig,
+    compute: Compute = FLOAT32,
+    kind: type[ModelRunner] = ModelRunner,
+    has_fixed_steps: bool | None = None,
 ) -> ModelRunner:
-    return kind(make_gpt(checkpoint, compute), config, device=compute.device, cache_dtype=compute.cache_dtype)
+    gpt, device = make_gpt(checkpoint, compute), compute.device
+    return kind(gpt, config, device=device, cache_dtype=compute.cache_dtype, has_fixed_steps=has_fixed_steps)
 
 
 def make_vocoder(checkpoint: Checkpoint, compute: Compute = FLOAT32) -> Vocoder:

@@ -11,7 +11,7 @@ import pytest
 from torch import Tensor
 
 from serve_app.audio.pcm import Samples
-from serve_app.engine import model_runner
+from serve_app.engine import slots
 from serve_app.engine.config import EngineConfig
 from serve_app.engine.engine import Engine
 from serve_app.engine.sampler import SamplingRows, sample
@@ -113,7 +113,7 @@ def near_ties(monkeypatch: pytest.MonkeyPatch) -> set[tuple[int, int]]:
         found.update(zip(rows.seed[is_near].tolist(), position[is_near].tolist(), strict=True))
         return codes, is_near
 
-    monkeypatch.setattr(model_runner, "sample", noting)
+    monkeypatch.setattr(slots, "sample", noting)
     return found
 
 

@@ -1,5 +1,3 @@
-from typing import Any
-
 import pytest
 import torch
 from torch import Tensor
@@ -14,14 +12,30 @@ CONFIG = GptConfig(num_layers=2, width=32, num_heads=4)
 SLOTS = 5
 
 
-def _cache(*, is_masked: bool = False, rubbish: float = float("nan"), is_deterministic: bool = False) -> KvCache:
+def _cache(*, is_finite: bool = False, rubbish: float = float("nan")) -> KvCache:
     """A cache whose unwritten rows hold rubbish, as memory that was never touched may, and a failed sequence leaves."""
-    cache = KvCache(CONFIG, SLOTS, device=CPU, dtype=torch.float32, is_deterministic=is_deterministic)
+    cache = KvCache(CONFIG, SLOTS + 1, device=CPU, dtype=torch.float32, is_finite=is_finite)
     for layer in range(CONFIG.num_layers):
-        for slot in range(SLOTS):
+        for slot in range(SLOTS + 1):
             _attended(cache.prefill([slot], [40]), layer, torch.full((40, 3, 4, 8), rubbish))
-    cache._is_masked = is_masked
     return cache
+
+
+def _decode(cache: KvCache, slots: list[int], positions: list[int], num_positions: int = 48) -> Attend:
+    """By `decode_first` where the cache is made for it; the rows that are padding then hold rubbish."""
+    if not cache._is_finite:
+        return cache.decode(slots, positions)
+    num_rows = max(slots) + 1
+    targets, places = torch.full((num_rows,), SLOTS), torch.zeros(num_rows, dtype=torch.int64)
+    targets[slots], places[slots] = torch.tensor(slots), torch.tensor(positions)
+    over = cache.decode_first(targets, places, num_positions)
+
+    def attend(layer: int, qkv: Tensor) -> Tensor:
+        everyone = torch.full((num_rows, *qkv.shape[1:]), float("nan"))
+        everyone[slots] = qkv
+        return _attended(over, layer, everyone)[slots]
+
+    return attend
 
 
 def _attended(attend: Attend, layer: int, qkv: Tensor) -> Tensor:
@@ -53,59 +67,52 @@ def test_prefixes_side_by_side_attend_to_themselves_alone() -> None:
     assert torch.equal(attended[15:], torch.zeros(4, 4, 8))
 
 
-@pytest.mark.parametrize("is_masked", [False, True])
-def test_decode_goes_on_where_the_prefix_ended(is_masked: bool) -> None:
-    cache = _cache(is_masked=is_masked)
+@pytest.mark.parametrize("is_finite", [False, True])
+def test_decode_goes_on_where_the_prefix_ended(is_finite: bool) -> None:
+    cache = _cache(is_finite=is_finite)
     lengths, slots = [3, 9], [2, 0]
     prefixes = _rows(12, 2)
-    _attended(cache.prefill(slots, lengths), 0, prefixes)
+    for layer in range(2):
+        _attended(cache.prefill(slots, lengths), layer, prefixes)
     whole = list(prefixes.split(lengths))
     for step in range(3):
         new = _rows(2, 10 + step)
-        attended = _attended(cache.decode(slots, [length + step for length in lengths]), 0, new)
+        attended = _attended(_decode(cache, slots, [length + step for length in lengths]), 1, new)
         for row in range(2):
             whole[row] = torch.cat([whole[row], new[row : row + 1]])
             assert largest_difference(attended[row], _attention(whole[row])[-1]) < 1e-6
 
 
-@pytest.mark.parametrize("padding", [0, 3])
 @pytest.mark.parametrize("rubbish", [float("nan"), float("inf"), 1e30])
-def test_masked_path_equals_the_path_one_by_one(rubbish: float, padding: int) -> None:
-    """The GPU's way, over all slots padded to the longest, on a CPU. What lies in unwritten rows is not read."""
+def test_first_slots_at_once_equal_each_alone(rubbish: float) -> None:
+    """The GPU's way on a CPU. What earlier sequences left in the slots is not read."""
     slots, lengths = [3, 1, 4], [2, 11, 6]
     outcomes = []
-    for is_masked in (False, True):
-        cache = _cache(is_masked=is_masked, rubbish=rubbish)
+    for is_finite in (False, True):
+        cache = _cache(is_finite=is_finite, rubbish=rubbish)
+        attend = cache.prefill(slots, lengths)
         for layer in range(2):
-            _attended(cache.prefill(slots, lengths), layer, _rows(19, layer))
-        attend = cache.decode(slots, lengths)
-        outcomes.append([_attended(attend, layer, _rows(3 + padding, 5 + layer)) for layer in range(2)])
-    for each, masked in zip(*outcomes, strict=True):
+            _attended(attend, layer, _rows(19, layer))
+        attend = _decode(cache, slots, lengths)
+        outcomes.append([_attended(attend, layer, _rows(3, 5 + layer)) for layer in range(2)])
+    for each, at_once in zip(*outcomes, strict=True):
         assert bool(torch.isfinite(each).all())
-        assert largest_difference(each, masked) < 1e-6
+        assert largest_difference(each, at_once) < 1e-6
 
 
-@pytest.mark.parametrize("is_deterministic", [False, True])
-def test_masked_path_has_one_shape_in_deterministic_mode(
-    is_deterministic: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cache = _cache(is_masked=True, is_deterministic=is_deterministic)
-    plain = _cache()
-    shapes, outcomes = set(), []
-    attend_to = functional.scaled_dot_product_attention
+def test_number_of_positions_does_not_matter() -> None:
+    cache = _cache(is_finite=True)
+    _attended(cache.prefill([1, 0], [5, 30]), 0, _rows(35, 1))
+    few, many = (_attended(_decode(cache, [1, 0], [5, 30], size), 0, _rows(2, 2)) for size in (32, cache.num_positions))
+    assert largest_difference(few, many) < 1e-6
 
-    def noting(queries: Tensor, keys: Tensor, values: Tensor, **options: Any) -> Tensor:
-        if "attn_mask" in options:
-            shapes.add((queries.shape, keys.shape))
-        return attend_to(queries, keys, values, **options)
 
-    monkeypatch.setattr(functional, "scaled_dot_product_attention", noting)
-    for slots, lengths in (([1], [4]), ([3, 0, 2], [4, 9, 6]), ([4, 1], [30, 2])):
-        for each in (cache, plain):
-            _attended(each.prefill(slots, lengths), 0, _rows(sum(lengths), 1))
-            outcomes.append(_attended(each.decode(slots, lengths), 0, _rows(len(slots), 2)))
-        assert largest_difference(*outcomes[-2:]) < 1e-6
-    assert len(shapes) == (1 if is_deterministic else 3)
+def test_padding_writes_to_the_slot_it_is_told() -> None:
+    cache = _cache(is_finite=True, rubbish=1.0)
+    before = cache._cache.clone()
+    _attended(_decode(cache, [3], [4]), 0, _rows(1, 2))
+    before[0, 3, :, :, 4] = cache._cache[0, 3, :, :, 4]
+    assert torch.equal(cache._cache[:, :SLOTS], before[:, :SLOTS])
 
 
 def test_order_of_slots_does_not_matter() -> None:

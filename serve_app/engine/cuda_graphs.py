@@ -1,0 +1,67 @@
+"""Calls on a GPU that are captured once as CUDA graphs and replayed. Knows neither model nor slots.
+
+A call reads and writes only memory that stays where it is, and copies nothing from or to the host. All graphs share one
+pool for what a call holds in between, so they must be replayed one after another on one stream.
+"""
+
+import logging
+from collections.abc import Callable
+
+import torch
+
+from serve_app.engine.memory import is_out_of_memory
+
+logger = logging.getLogger(__name__)
+
+Call = Callable[..., None]  # of sizes, which make its shapes
+
+
+class CudaGraphs:
+    """One graph for each call and its sizes. What has no graph is called as it is: the same, slower."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._graphs: dict[tuple[Call, tuple[int, ...]], torch.cuda.CUDAGraph] = {}
+        self._pool = torch.cuda.graph_pool_handle()
+        self._stream = torch.cuda.Stream(device)
+        self._broken: torch.cuda.CUDAGraph | None = None  # kept: torch's allocator may still point at it
+
+    def __len__(self) -> int:
+        return len(self._graphs)
+
+    def capture(self, call: Call, *sizes: int) -> None:
+        """Runs the call once, for what is set up the first time, and captures it; or, where that fails, does not.
+
+        Other threads may use the GPU meanwhile, on other streams, but not give back torch's memory to it.
+        """
+        if self._broken is not None:
+            return
+        graph, current = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+        self._stream.wait_stream(current)
+        try:
+            with torch.cuda.stream(self._stream):  # torch's own context below forgets to leave it when it fails
+                call(*sizes)
+                with torch.cuda.graph(graph, self._pool, self._stream, capture_error_mode="thread_local"):
+                    call(*sizes)
+        except Exception as error:
+            logger.warning("no CUDA graph of sizes %s: their steps are slow", sizes, exc_info=error)
+            if not is_out_of_memory(error):
+                self._broken = graph
+                self._end_allocations()
+        else:
+            self._graphs[call, sizes] = graph
+        current.wait_stream(self._stream)
+
+    def run(self, call: Call, *sizes: int) -> None:
+        """What the call would do, on the current stream, by its graph where there is one."""
+        graph = self._graphs.get((call, sizes))
+        if graph is None:
+            call(*sizes)
+        else:
+            graph.replay()
+
+    def _end_allocations(self) -> None:
+        """A capture that CUDA gave up leaves torch's allocator in the belief that it goes on."""
+        try:
+            torch._C._cuda_endAllocateToPool(self._stream.device_index, self._pool)
+        except RuntimeError:
+            logger.debug("the capture's end was told to the allocator")
