@@ -243,7 +243,7 @@ def bench_gpu_step(
 
     options = make_settings(model=model, device="cuda", dtype=dtype)
     compute = choose_compute(options.device, options.dtype, options.quantization)
-    use_gpu()
+    use_gpu(is_deterministic=False)
     checkpoint = load_checkpoint(
         options.model, accept_cpml=options.accept_cpml, cache_dir=options.model_cache, progress=typer.echo
     )

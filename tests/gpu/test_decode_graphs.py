@@ -18,7 +18,6 @@ from serve_app.engine.sequence import Prompt, SamplingParams, Sequence, Status
 from serve_app.model.checkpoint import Checkpoint
 from serve_app.model.conditioning import REFERENCE_RATE_HZ, VoiceEncoder
 from serve_app.model.device import Compute
-from serve_app.speech.loading import use_gpu
 from tests.engine.reference import follow, generate, greedy, load, second_pass
 from tests.engine.support import largest_difference, make_runner, make_tokens, make_voice, running, speak_alone
 
@@ -31,8 +30,7 @@ TOLERANCE = 1e-4
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _full_float32() -> Generator[None]:
-    use_gpu()
+def _memory_returns() -> Generator[None]:
     yield
     release_memory()
 
