@@ -91,7 +91,6 @@ class DecodeStep:
                 self._graphs.capture(self._forward, rows, positions)
             for candidates in reversed(self.buckets.candidates):
                 self._graphs.capture(self._choose, rows, candidates)
-        torch.cuda.synchronize(self._device)
 
     @torch.inference_mode()
     def run(self, rows: list[StepRow]) -> list[list[int]]:
