@@ -22,7 +22,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --for
 	--no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test check bench hearing soak overload image-check train monitoring k8s scan lock clean
+.PHONY: help install serve test test-slow gpu-check check bench hearing soak overload image-check train monitoring k8s scan lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,8 +33,14 @@ install: $(INSTALLED) ## install the service into .venv (about 6 GB; once, and a
 serve: $(INSTALLED) ## install what is missing, then serve on port 8100 (XTTS_PORT changes it)
 	@$(BIN)/python -m serve_app serve $(ARGS)
 
-test: check ## run all checks and tests (ARGS='-k name' chooses tests)
-	$(BIN)/python -m pytest $(ARGS)
+test: check ## run the checks and the quick tests (ARGS='-k name' chooses tests)
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-slow: $(INSTALLED_DEV) ## run the tests of more than ten seconds: clusters, benches, training, ten thousand broken files
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+gpu-check: $(INSTALLED_DEV) ## run the tests that need a GPU, on a machine that has one
+	$(BIN)/python -m pytest tests/gpu $(ARGS)
 
 check: $(INSTALLED_DEV) ## run the linter, the format check and the type checker
 	$(BIN)/ruff check .

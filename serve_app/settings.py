@@ -73,6 +73,9 @@ class Settings(BaseSettings):
     deterministic: bool = Field(
         False, description="fixed batch and cache shapes: the same seed gives the same bits whatever else runs"
     )
+    cuda_graphs: bool = Field(
+        True, description="on a GPU, capture decode steps at the start and replay them: false where that fails"
+    )
 
     voice_dir: Path = Field(Path("~/.cache/xtts-serve/voices"), description="where encoded voices are kept")
     voice_cache_bytes: int = Field(256 * MEBIBYTE, ge=1, description="encoded voices kept in memory")

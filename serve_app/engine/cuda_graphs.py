@@ -23,7 +23,8 @@ class CudaGraphs:
         self._graphs: dict[tuple[Call, tuple[int, ...]], torch.cuda.CUDAGraph] = {}
         self._pool = torch.cuda.graph_pool_handle()
         self._stream = torch.cuda.Stream(device)
-        self._broken: torch.cuda.CUDAGraph | None = None  # kept: torch's allocator may still point at it
+        self._failed: list[torch.cuda.CUDAGraph] = []  # kept: torch's allocator may still point at them
+        self._is_broken = False
 
     def __len__(self) -> int:
         return len(self._graphs)
@@ -33,7 +34,7 @@ class CudaGraphs:
 
         Other threads may use the GPU meanwhile, on other streams, but not give back torch's memory to it.
         """
-        if self._broken is not None:
+        if self._is_broken:
             return
         graph, current = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
         self._stream.wait_stream(current)
@@ -44,8 +45,9 @@ class CudaGraphs:
                     call(*sizes)
         except Exception as error:
             logger.warning("no CUDA graph of sizes %s: their steps are slow", sizes, exc_info=error)
+            self._failed.append(graph)
             if not is_out_of_memory(error):
-                self._broken = graph
+                self._is_broken = True
                 self._end_allocations()
         else:
             self._graphs[call, sizes] = graph

@@ -42,13 +42,16 @@ class Buckets:
     candidates: tuple[int, ...]
 
     @staticmethod
-    def of(config: EngineConfig, num_positions: int, vocabulary: int) -> "Buckets":
-        """Only the last ones in deterministic mode, where a size must not depend on who runs."""
+    def of(config: EngineConfig, num_positions: int, vocabulary: int, *, reads_padding: bool = True) -> "Buckets":
+        """Only the last ones in deterministic mode, where a size must not depend on who runs.
+
+        One size of positions will do for attention that does not read padding.
+        """
         slots = config.max_slots
         if config.is_deterministic:
             return Buckets((slots,), (num_positions,), (vocabulary,))
         rows = [1 << power for power in range(slots.bit_length()) if 1 << power < slots]
-        positions = [size for size in POSITIONS if size < num_positions]
+        positions = [size for size in POSITIONS if size < num_positions and reads_padding]
         candidates = [size for size in (CANDIDATES,) if size < vocabulary]
         return Buckets((*rows, slots), (*positions, num_positions), (*candidates, vocabulary))
 
@@ -65,7 +68,8 @@ class DecodeStep:
         """`cache` and `state` have one slot more than `config.max_slots`."""
         self._gpt, self._cache, self._state, self._device = gpt, cache, state, device
         self._scratch = slots = config.max_slots
-        self.buckets = Buckets.of(config, cache.num_positions, gpt.config.num_audio_tokens)
+        vocabulary = gpt.config.num_audio_tokens
+        self.buckets = Buckets.of(config, cache.num_positions, vocabulary, reads_padding=cache.reads_padding)
         is_gpu = device.type == "cuda"
         self._graphs = CudaGraphs(device) if is_gpu and config.uses_cuda_graphs else None
         shape = NUM_INPUTS * slots
@@ -87,7 +91,6 @@ class DecodeStep:
                 self._graphs.capture(self._forward, rows, positions)
             for candidates in reversed(self.buckets.candidates):
                 self._graphs.capture(self._choose, rows, candidates)
-        torch.cuda.synchronize(self._device)
 
     @torch.inference_mode()
     def run(self, rows: list[StepRow]) -> list[list[int]]:

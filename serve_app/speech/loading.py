@@ -138,6 +138,7 @@ def engine_config(settings: Settings, compute: Compute) -> EngineConfig:
         max_slots=settings.num_slots(is_gpu=not is_cpu),
         max_waiting=settings.max_waiting,
         is_deterministic=settings.deterministic,
+        uses_cuda_graphs=settings.cuda_graphs,
     )
     if is_cpu:
         return bounds

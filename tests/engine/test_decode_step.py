@@ -8,6 +8,7 @@ import torch
 
 from serve_app.engine import decode_step
 from serve_app.engine.config import EngineConfig
+from serve_app.engine.cuda_graphs import Call
 from serve_app.engine.decode_step import Buckets, fitting
 from serve_app.engine.model_runner import ModelRunner, StepCodes
 from serve_app.engine.sequence import Prompt, SamplingParams, Sequence, Status
@@ -182,6 +183,43 @@ def test_engine_speaks_the_same_with_it(checkpoint: Checkpoint) -> None:
     for one, other in zip(spoken, expected, strict=True):
         assert one.codes == other.codes
         assert largest_difference(one.samples, other.samples) < 1e-4
+
+
+class Captured:
+    """In place of graphs: runs what is captured at once, as their warm-up does, and only that later."""
+
+    def __init__(self) -> None:
+        self.calls: set[tuple[Call, tuple[int, ...]]] = set()
+        self.replayed: set[tuple[Call, tuple[int, ...]]] = set()
+
+    def capture(self, call: Call, *sizes: int) -> None:
+        self.calls.add((call, sizes))
+        call(*sizes)
+
+    def run(self, call: Call, *sizes: int) -> None:
+        assert (call, sizes) in self.calls
+        self.replayed.add((call, sizes))
+        call(*sizes)
+
+
+def test_capture_takes_in_every_shape_and_touches_no_slot(checkpoint: Checkpoint) -> None:
+    runner, plain, graphs = _runner(checkpoint), _runner(checkpoint), Captured()
+    sequences = [_sequence(checkpoint, 40 + slot, slot) for slot in range(NUM_SLOTS)]
+    for each in (runner, plain):
+        each.prefill(tuple(sequences))
+    _take(sequences)
+    before = [tensor[..., :NUM_SLOTS, :].clone() for tensor in _kept(runner)]
+    assert runner._step is not None
+    runner._step._graphs = graphs  # type: ignore[assignment]
+    runner.warm_up()
+    after = [tensor[..., :NUM_SLOTS, :] for tensor in _kept(runner)]
+    assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
+    for num_rows in (6, 5, 4, 3, 2, 1) * 20:
+        part = tuple(sequences[:num_rows])
+        assert runner.decode(part) == plain.decode(part)
+        _take(list(part))
+    assert len(graphs.calls) == 4 * (7 + 2)
+    assert len(graphs.replayed) >= 10
 
 
 @pytest.mark.parametrize(
