@@ -15,7 +15,6 @@ class EngineConfig:
     max_window_batch: int = 1  # windows in one vocoder pass: more pays on a GPU alone
     is_deterministic: bool = False  # fixed row counts, so that a sequence's bits do not depend on its batch
     uses_cuda_graphs: bool = True  # on a GPU: decode steps are captured once and replayed
-    uses_attention_kernel: bool = True  # on a GPU, where it can be compiled: decode steps read no padding
 
     def __post_init__(self) -> None:
         assert self.max_slots > 0 and self.max_waiting > 0 and self.max_prefill_rows > 0

@@ -42,16 +42,13 @@ class Buckets:
     candidates: tuple[int, ...]
 
     @staticmethod
-    def of(config: EngineConfig, num_positions: int, vocabulary: int, *, reads_padding: bool = True) -> "Buckets":
-        """Only the last ones in deterministic mode, where a size must not depend on who runs.
-
-        One size of positions will do for attention that does not read padding.
-        """
+    def of(config: EngineConfig, num_positions: int, vocabulary: int) -> "Buckets":
+        """Only the last ones in deterministic mode, where a size must not depend on who runs."""
         slots = config.max_slots
         if config.is_deterministic:
             return Buckets((slots,), (num_positions,), (vocabulary,))
         rows = [1 << power for power in range(slots.bit_length()) if 1 << power < slots]
-        positions = [size for size in POSITIONS if size < num_positions and reads_padding]
+        positions = [size for size in POSITIONS if size < num_positions]
         candidates = [size for size in (CANDIDATES,) if size < vocabulary]
         return Buckets((*rows, slots), (*positions, num_positions), (*candidates, vocabulary))
 
@@ -68,8 +65,7 @@ class DecodeStep:
         """`cache` and `state` have one slot more than `config.max_slots`."""
         self._gpt, self._cache, self._state, self._device = gpt, cache, state, device
         self._scratch = slots = config.max_slots
-        vocabulary = gpt.config.num_audio_tokens
-        self.buckets = Buckets.of(config, cache.num_positions, vocabulary, reads_padding=cache.reads_padding)
+        self.buckets = Buckets.of(config, cache.num_positions, gpt.config.num_audio_tokens)
         is_gpu = device.type == "cuda"
         self._graphs = CudaGraphs(device) if is_gpu and config.uses_cuda_graphs else None
         shape = NUM_INPUTS * slots

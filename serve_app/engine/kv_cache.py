@@ -21,9 +21,6 @@ ALIGNED_POSITIONS = 16  # a mask's rows of another length are copied in every la
 
 # Queries [rows, heads, 1, head size] of a layer over its cache → the same shape.
 AttendOver = Callable[[int, Tensor], Tensor]
-# What `decode_first` does in a layer: qkv [rows, 3, heads, head size], the layer's cache, slots and positions [rows]
-# → [rows, heads, head size].
-AttendFirst = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
 class KvCache:
@@ -37,10 +34,8 @@ class KvCache:
         device: torch.device,
         dtype: torch.dtype,
         is_finite: bool = False,
-        kernel: AttendFirst | None = None,
     ) -> None:
-        """`kernel` takes the place of PyTorch's attention in `decode_first`."""
-        self._is_finite, self._kernel = is_finite, kernel
+        self._is_finite = is_finite
         self.num_positions = config.max_positions
         if is_finite:
             self.num_positions += -config.max_positions % ALIGNED_POSITIONS
@@ -55,15 +50,6 @@ class KvCache:
     def num_bytes(self) -> int:
         """Reserved; on a CPU only what is written is held."""
         return self._cache.numel() * self._cache.element_size()
-
-    @property
-    def reads_padding(self) -> bool:
-        """Whether `decode_first` takes as long as `num_positions` says, and not as long as what is filled."""
-        return self._kernel is None
-
-    def layer(self, layer: int) -> Tensor:
-        """A view, [slots, 2, heads, positions, head size]."""
-        return self._cache[layer]
 
     def prefill(self, slots: list[int], lengths: list[int]) -> Attend:
         """For rows that are whole prefixes, one after another: `lengths[i]` rows fill `slots[i]` from position 0.
@@ -125,9 +111,6 @@ class KvCache:
         [rows] int64, read when attention runs; all positions are below `num_positions`.
         """
         assert self._is_finite
-        if self._kernel is not None:
-            kernel, dtype = self._kernel, self._cache.dtype
-            return lambda layer, qkv: kernel(qkv.to(dtype), self._layers[layer], slots, positions)
         num_rows = len(slots)
         columns = torch.arange(num_positions, device=self._cache.device)
         mask = torch.zeros(num_rows, num_positions, device=self._cache.device, dtype=self._cache.dtype)

@@ -13,7 +13,6 @@ from serve_app.engine.kv_cache import KvCache
 from serve_app.engine.sampler import SamplingRows, top_k_of
 from serve_app.engine.scheduler import prefix_rows
 from serve_app.engine.sequence import Sequence
-from serve_app.engine.slot_attention import find_kernel
 from serve_app.engine.slots import Rows, SlotState, choose
 from serve_app.model.device import to_device
 from serve_app.model.gpt import Gpt
@@ -58,11 +57,7 @@ class ModelRunner:
         self._num_fixed_rows = -(-config.max_slots // multiple) * multiple
         is_fixed = device.type != "cpu" if has_fixed_steps is None else has_fixed_steps
         num_slots = config.max_slots + is_fixed
-        has_kernel = device.type == "cuda" and config.uses_attention_kernel
-        kernel = find_kernel(gpt.config, device, cache_dtype) if has_kernel else None
-        self._cache = KvCache(
-            gpt.config, num_slots, device=device, dtype=cache_dtype, is_finite=is_fixed, kernel=kernel
-        )
+        self._cache = KvCache(gpt.config, num_slots, device=device, dtype=cache_dtype, is_finite=is_fixed)
         self._state = SlotState.empty(gpt.config, num_slots, device)
         self._step = DecodeStep(gpt, self._cache, self._state, config, device) if is_fixed else None
         self._rows: tuple[tuple[int, ...], SamplingRows] | None = None

@@ -15,10 +15,8 @@ from serve_app.engine.cuda_graphs import CudaGraphs
 from serve_app.engine.memory import release_memory
 from serve_app.engine.model_runner import ModelRunner, StepCodes
 from serve_app.engine.sequence import Prompt, SamplingParams, Sequence, Status
-from serve_app.engine.slot_attention import find_kernel
 from serve_app.model.checkpoint import Checkpoint
 from serve_app.model.conditioning import REFERENCE_RATE_HZ, VoiceEncoder
-from serve_app.model.config import GptConfig
 from serve_app.model.device import Compute
 from tests.engine.reference import follow, generate, greedy, load, second_pass
 from tests.engine.support import largest_difference, make_runner, make_tokens, make_voice, running, speak_alone
@@ -76,14 +74,12 @@ def _spoken(runner: ModelRunner, checkpoint: Checkpoint, num_steps: int = 90) ->
     return results, [*latents, *(runner.latents(sequence).clone() for sequence in alive)]
 
 
-@pytest.mark.parametrize("has_kernel", [True, False], ids=["kernel", "torch"])
 @pytest.mark.parametrize("compute", [FLOAT32, BFLOAT16], ids=str)
 @pytest.mark.parametrize("model", ["synthetic:tiny", "synthetic:full:2"])
-def test_replay_equals_the_step_bit_for_bit(model: str, compute: Compute, has_kernel: bool) -> None:
+def test_replay_equals_the_step_bit_for_bit(model: str, compute: Compute) -> None:
     checkpoint, _ = load(model)
-    config = replace(CONFIG, uses_attention_kernel=has_kernel)
-    eager = make_runner(checkpoint, replace(config, uses_cuda_graphs=False), compute)
-    results, latents = _spoken(_captured(checkpoint, compute, config), checkpoint)
+    eager = make_runner(checkpoint, replace(CONFIG, uses_cuda_graphs=False), compute)
+    results, latents = _spoken(_captured(checkpoint, compute), checkpoint)
     expected, expected_latents = _spoken(eager, checkpoint)
     assert results == expected
     assert all(all(result.is_finite) for result in results)
@@ -91,26 +87,16 @@ def test_replay_equals_the_step_bit_for_bit(model: str, compute: Compute, has_ke
         assert torch.equal(one, other)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
-@pytest.mark.parametrize("config", [GptConfig(), GptConfig(width=128, num_heads=4)], ids=["full", "tiny"])
-def test_kernel_gives_what_torchs_attention_gives(config: GptConfig, dtype: torch.dtype) -> None:
-    assert find_kernel(config, GPU, dtype) is not None
-
-
-@pytest.mark.parametrize("has_kernel", [True, False], ids=["kernel", "torch"])
-def test_every_bucket_is_captured(has_kernel: bool) -> None:
-    config = replace(CONFIG, uses_attention_kernel=has_kernel)
-    runner = _captured(load("synthetic:tiny")[0], FLOAT32, config)
+def test_every_bucket_is_captured() -> None:
+    runner = _captured(load("synthetic:tiny")[0], FLOAT32)
     assert runner._step is not None
     buckets = runner._step.buckets
     assert len(_graphs(runner)) == len(buckets.rows) * (len(buckets.positions) + len(buckets.candidates))
 
 
-@pytest.mark.parametrize("has_kernel", [True, False], ids=["kernel", "torch"])
-def test_codes_and_latents_equal_the_cpus(has_kernel: bool) -> None:
+def test_codes_and_latents_equal_the_cpus() -> None:
     checkpoint, _ = load("synthetic:tiny")
-    config = replace(CONFIG, uses_attention_kernel=has_kernel)
-    results, latents = _spoken(_captured(checkpoint, FLOAT32, config), checkpoint)
+    results, latents = _spoken(_captured(checkpoint, FLOAT32), checkpoint)
     expected, expected_latents = _spoken(make_runner(checkpoint, CONFIG), checkpoint)
     assert [result.codes for result in results] == [result.codes for result in expected]
     for one, other in zip(latents, expected_latents, strict=True):
