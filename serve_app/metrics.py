@@ -100,7 +100,7 @@ GPU_USE = Metric(Kind.GAUGE, "xtts_gpu_use", "Share of the last second in which 
 VOICES = Metric(
     Kind.COUNTER,
     "xtts_voices",
-    "References asked for, by where their voice was found: memory, disk, encoded",
+    "References asked for, by where their voice was found: memory, disk (or object store), encoded",
     ("found",),
 )
 

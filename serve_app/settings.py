@@ -19,13 +19,16 @@ PREFIX = "XTTS_"
 CPU_SLOTS, GPU_SLOTS = 16, 64
 # What Kubernetes puts into each pod for a Service whose name begins with xtts ("service links").
 SERVICE_LINK = re.compile(r".*_SERVICE_(HOST|PORT)(_.*)?|.*_PORT_\d+_(TCP|UDP|SCTP)(_.*)?")
+BUCKET = re.compile(r"(s3|gs|az)://[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?")
 SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://.*")  # the value of a link that ends in _PORT alone
 
 
 class Settings(BaseSettings):
     """Frozen. An unknown key in the constructor is an error, and so is an unknown variable with our prefix."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, protected_namespaces=())
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="forbid", frozen=True, protected_namespaces=(), hide_input_in_errors=True
+    )
 
     model: str = Field(
         "mini",
@@ -78,6 +81,10 @@ class Settings(BaseSettings):
     )
 
     voice_dir: Path = Field(Path("~/.cache/xtts-serve/voices"), description="where encoded voices are kept")
+    voice_url: str = Field(
+        "",
+        description="bucket that takes the directory's place, shared by replicas: s3://, gs:// or az://BUCKET/PREFIX",
+    )
     voice_cache_bytes: int = Field(256 * MEBIBYTE, ge=1, description="encoded voices kept in memory")
     max_upload_bytes: int = Field(25 * MEBIBYTE, ge=1, description="largest reference recording")
     max_text_chars: int = Field(20_000, ge=1, description="longest text of one request, in characters")
@@ -105,6 +112,16 @@ class Settings(BaseSettings):
     @classmethod
     def _is_no_service_link(cls, value: Any) -> Any:
         return cls.model_fields["port"].default if isinstance(value, str) and value.startswith("tcp://") else value
+
+    @field_validator("voice_url")
+    @classmethod
+    def _is_a_bucket(cls, value: str) -> str:
+        if value and BUCKET.fullmatch(value) is None:  # and is not repeated: it may hold a password
+            raise ValueError(
+                "this is not s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX. "
+                "Credentials, endpoint and region belong into the environment, and a directory into voice_dir"
+            )
+        return value
 
     @model_validator(mode="after")
     def _knows_every_variable(self) -> Self:

@@ -1,6 +1,7 @@
 """Fixtures that several rooms' tests share: synthetic models, on disk and in memory, made once a session."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import settings
 
 from serve_app.model.checkpoint import Checkpoint, load_checkpoint
 from serve_app.model.synthetic import write_synthetic
+from tests.voices.object_server import ObjectServer
 
 # The same examples in every run, so that a change is judged by itself; HYPOTHESIS_SEARCH=1 looks for new ones.
 settings.register_profile("same examples", derandomize=not os.environ.get("HYPOTHESIS_SEARCH"))
@@ -35,3 +37,15 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     """`synthetic:tiny` as the program loads it. Shared: leave its tensors alone."""
     cache_dir = tmp_path_factory.mktemp("cache")
     return load_checkpoint("synthetic:tiny", accept_cpml=False, cache_dir=cache_dir, progress=lambda line: None)
+
+
+@pytest.fixture
+def object_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectServer]:
+    """A server like S3's on this machine, to which the environment leads."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    server = ObjectServer()
+    for name, value in server.environment().items():
+        monkeypatch.setenv(name, value)
+    with server.running():
+        yield server

@@ -3,7 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from serve_app.settings import Settings
+from serve_app.errors import SettingsError
+from serve_app.settings import Settings, make_settings
 
 
 def test_variable_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,3 +43,28 @@ def test_service_links_of_kubernetes_are_no_settings(monkeypatch: pytest.MonkeyP
     }.items():
         monkeypatch.setenv(name, value)
     assert Settings().port == 8100
+
+
+@pytest.mark.parametrize(
+    "url", ["", "s3://bucket", "s3://bucket/", "s3://my.bucket-1/a/b_c/v1.0", "gs://b/c", "az://box/c"]
+)
+def test_bucket_for_voices_is_accepted(url: str) -> None:
+    assert Settings(voice_url=url).voice_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("file:///data/voices", "/data/voices", "http://host/bucket", "https://bucket.s3.amazonaws.com", "memory:///"),
+        *("s3:", "s3://", "s3:///prefix", "bucket/prefix", "s3://bucket/../other", "s3://bucket//a", "s3://bucket/a b"),
+        *("s3://id:hunter2@bucket/prefix", "s3://bucket/p?sig=hunter2", "s3://bucket/p#hunter2", "s3://bucket\n/p"),
+    ],
+)
+def test_wrong_place_for_voices_is_refused_and_not_repeated(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("XTTS_VOICE_URL", url)
+    with pytest.raises(SettingsError, match=r"voice_url: .* s3://BUCKET/PREFIX") as caught:
+        make_settings()
+    assert "hunter2" not in str(caught.value)
+    with pytest.raises(ValidationError) as refused:
+        Settings()
+    assert "hunter2" not in str(refused.value)

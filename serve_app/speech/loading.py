@@ -35,6 +35,7 @@ from serve_app.speech.request import DEFAULT_VOICE
 from serve_app.speech.service import SpeechService
 from serve_app.voices.info import VoiceInfo
 from serve_app.voices.reference import ReferenceTrimmer
+from serve_app.voices.storage import Directory, Storage
 from serve_app.voices.store import VoiceStore
 from serve_app.voices.voice import VoiceLatents
 
@@ -72,8 +73,10 @@ def load_service(settings: Settings, progress: Progress, recorder: Metrics) -> S
     progress("warming up")
     with ThreadPoolExecutor(1) as apart:  # a Ray replica is built on a thread whose event loop runs already
         apart.submit(asyncio.run, warm_up(engine, voices[DEFAULT_VOICE])).result()
+    storage = _storage(settings)
+    logger.info("voices are kept in %s", storage)
     store = VoiceStore(
-        settings.voice_dir,
+        storage,
         settings.voice_cache_bytes,
         checkpoint.fingerprint,
         lambda samples, _: encode_voice(encoder, engine, samples, recorder),
@@ -92,6 +95,14 @@ def load_service(settings: Settings, progress: Progress, recorder: Metrics) -> S
         voice_infos=_voice_infos(checkpoint),
         notices=(*checkpoint.notices, *notices),
     )
+
+
+def _storage(settings: Settings) -> Storage:
+    if not settings.voice_url:
+        return Directory(settings.voice_dir)
+    from serve_app.voices.object_store import ObjectStore  # where it is not used, its library need not be loaded
+
+    return ObjectStore(settings.voice_url)
 
 
 def encode_voice(encoder: VoiceEncoder, engine: Engine, samples: Samples, recorder: Metrics) -> VoiceLatents:

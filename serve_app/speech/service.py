@@ -119,6 +119,7 @@ class SpeechService:
 
     def close(self) -> None:
         self._engine.close()
+        self._store.close()
 
     async def stream(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk]:
         """See `SpeechBackend`. The last chunk is empty but for the summary."""

@@ -1,9 +1,8 @@
-"""Voices by the content of their recording: encoded once, kept in memory and on disk. Knows neither model nor HTTP.
+"""Voices by the content of their recording: encoded once, kept in memory and in a storage. Knows no model and no HTTP.
 
 A voice's key is a hash of its decoded PCM, the model's fingerprint and the version of the trimming, so that no model
-gets another's latents. The directory may be shared: files appear whole, and two processes that encode the same voice
-write the same content. The disk is a convenience: what cannot be read is encoded again, what cannot be written is
-logged, and speech goes on.
+gets another's latents. The storage may be shared: files appear whole, and two processes that encode the same voice
+write the same content. A file that is not the voice is logged and encoded again, and speech goes on.
 """
 
 import asyncio
@@ -13,7 +12,6 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -22,6 +20,7 @@ from serve_app.audio.pcm import Recording, Samples
 from serve_app.errors import RequestError
 from serve_app.metrics import NOT_RECORDED, Metrics
 from serve_app.voices.reference import ReferenceTrimmer
+from serve_app.voices.storage import Storage
 from serve_app.voices.voice import VoiceFileError, VoiceLatents
 
 FORMAT_VERSION = "1"
@@ -45,14 +44,14 @@ class VoiceStore:
 
     def __init__(
         self,
-        directory: Path,
+        storage: Storage,
         max_bytes: int,
         fingerprint: str,
         encode: Callable[[Samples, int], VoiceLatents],
         trimmer: ReferenceTrimmer,
         recorder: Metrics = NOT_RECORDED,
     ) -> None:
-        self._directory = directory.expanduser()
+        self._storage = storage
         self._max_bytes = max_bytes
         self._fingerprint = fingerprint
         self._encode = encode
@@ -68,7 +67,7 @@ class VoiceStore:
         return self._num_bytes
 
     async def get(self, recording: Recording, *, field: str = "reference") -> StoredVoice:
-        """The voice of a recording, from memory, from disk, or encoded now, once for all who wait for it.
+        """The voice of a recording, from memory, from the storage, or encoded now, once for all who wait for it.
 
         Raises RequestError (ReferenceTooShort) naming `field`, and what `encode` raises. No failure is remembered.
         Cancelling one caller leaves the others waiting and the encoding going on.
@@ -91,6 +90,10 @@ class VoiceStore:
             digest.update(f"{len(part)}:{part};".encode())
         digest.update(np.ascontiguousarray(recording.samples, dtype="<f4").data)
         return digest.hexdigest()
+
+    def close(self) -> None:
+        """Ends what the storage does in the background."""
+        self._storage.close()
 
     def _start(self, key: str, recording: Recording) -> asyncio.Task[StoredVoice]:
         task = asyncio.create_task(self._load_or_encode(key, recording), name=f"voice {key[:12]}")
@@ -129,22 +132,14 @@ class VoiceStore:
         self._write(voice)
         return voice
 
-    def _path(self, key: str) -> Path:
-        return self._directory / f"{key}.safetensors"
-
     def _read(self, key: str) -> StoredVoice | None:
-        path = self._path(key)
+        name = _file_name(key)
         try:
-            latents, metadata = VoiceLatents.load(path)
-            if metadata.get("key") != key or metadata.get("format_version") != FORMAT_VERSION:
-                raise VoiceFileError(f"{path.name} is another voice's file or of another version")
-            speech_s, warnings = _parse(metadata)
-        except FileNotFoundError:
+            data = self._storage.read(name)
+            return None if data is None else _stored_voice(key, data)
+        except VoiceFileError as error:
+            logger.warning("the voice file %s in %s cannot be used and is made anew: %s", name, self._storage, error)
             return None
-        except (VoiceFileError, OSError) as error:
-            logger.warning("the voice file %s cannot be used and is made anew: %s", path, error)
-            return None
-        return StoredVoice(latents, speech_s, warnings, key, was_cached=True)
 
     def _write(self, voice: StoredVoice) -> None:
         metadata = {
@@ -154,12 +149,20 @@ class VoiceStore:
             "speech_s": repr(voice.speech_s),
             "warnings": json.dumps(voice.warnings),
         }
-        path = self._path(voice.key)
-        try:
-            self._directory.mkdir(parents=True, exist_ok=True)
-            voice.latents.save(path, metadata)
-        except OSError as error:
-            logger.warning("the voice file %s cannot be written, so a restart encodes the voice again: %s", path, error)
+        self._storage.write(_file_name(voice.key), voice.latents.to_bytes(metadata))
+
+
+def _file_name(key: str) -> str:
+    return f"{key}.safetensors"
+
+
+def _stored_voice(key: str, data: bytes) -> StoredVoice:
+    """Raises VoiceFileError for what is not this voice's file."""
+    latents, metadata = VoiceLatents.from_bytes(data)
+    if metadata.get("key") != key or metadata.get("format_version") != FORMAT_VERSION:
+        raise VoiceFileError("it is another voice's file or of another version")
+    speech_s, warnings = _parse(metadata)
+    return StoredVoice(latents, speech_s, warnings, key, was_cached=True)
 
 
 def _parse(metadata: dict[str, str]) -> tuple[float, tuple[str, ...]]:

@@ -1,20 +1,17 @@
 """A voice's cached content, as tensors and as a safetensors file. Knows no model, no audio and no cache."""
 
-import contextlib
-import os
-import secrets
+import json
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 
-TEMPORARY_SUFFIX = ".partial"
+_HEADER_SIZE_BYTES = 8  # at a file's beginning, little-endian; the header, JSON, follows
 
 
 class VoiceFileError(ValueError):
-    """A file that is not a whole, well-formed voice. Raised by `VoiceLatents.load` alone; no caller sees it."""
+    """A file that is not a whole, well-formed voice. No caller of the service sees it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,45 +29,35 @@ class VoiceLatents:
     def num_bytes(self) -> int:
         return self.cond_latents.nbytes + self.speaker_embedding.nbytes
 
-    def save(self, path: Path, metadata: dict[str, str]) -> None:
-        """Write a safetensors file whole or not at all: a temporary file beside `path`, then a rename.
-
-        Safe against another process writing the same path; the last one wins. Raises OSError.
-        """
+    def to_bytes(self, metadata: dict[str, str]) -> bytes:
+        """A safetensors file with the tensors and `metadata`."""
         tensors = {
             "cond_latents": self.cond_latents.contiguous(),
             "speaker_embedding": self.speaker_embedding.contiguous(),
         }
-        data = save(tensors, metadata)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
-        try:
-            with temporary.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise
+        return save(tensors, metadata)
 
     @classmethod
-    def load(cls, path: Path) -> tuple["VoiceLatents", dict[str, str]]:
-        """The voice in a file written by `save`, and its metadata. The tensors own their memory.
+    def from_bytes(cls, data: bytes) -> tuple["VoiceLatents", dict[str, str]]:
+        """The voice in a file made by `to_bytes`, and its metadata. The tensors own their memory.
 
-        Raises VoiceFileError for a file that is cut off, foreign or holds other tensors, OSError for one not readable.
+        Raises VoiceFileError for a file that is cut off, foreign or holds other tensors.
         """
         try:
-            with safe_open(path, framework="pt", device="cpu") as file:
-                metadata = dict(file.metadata() or {})
-                cond_latents = file.get_tensor("cond_latents").clone()
-                speaker_embedding = file.get_tensor("speaker_embedding").clone()
-        except SafetensorError as error:
-            raise VoiceFileError(f"{path.name} is not a voice file: {error}") from error
+            tensors = load(data)
+            cond_latents, speaker_embedding = tensors["cond_latents"].clone(), tensors["speaker_embedding"].clone()
+        except (SafetensorError, KeyError) as error:  # KeyError: a tensor is missing, or torch has no such type
+            raise VoiceFileError(f"it is not a voice file: {error!r}") from error
         problem = _problem(cond_latents, speaker_embedding)
         if problem is not None:
-            raise VoiceFileError(f"{path.name} is not a voice file: {problem}")
-        return cls(cond_latents, speaker_embedding), metadata
+            raise VoiceFileError(f"it is not a voice file: {problem}")
+        return cls(cond_latents, speaker_embedding), _metadata(data)
+
+
+def _metadata(data: bytes) -> dict[str, str]:
+    """Of a file that safetensors has found well-formed, but whose metadata it gives only to who reads from a path."""
+    end = _HEADER_SIZE_BYTES + int.from_bytes(data[:_HEADER_SIZE_BYTES], "little")
+    return dict(json.loads(data[_HEADER_SIZE_BYTES:end]).get("__metadata__") or {})
 
 
 def _problem(cond_latents: torch.Tensor, speaker_embedding: torch.Tensor) -> str | None:

@@ -147,6 +147,16 @@ def test_only_who_fetches_weights_reaches_the_hub(name: str, fetching: set[str])
     assert [each for each in all_pods(found) if reaches(found, each, INTERNET, 80)] == []
 
 
+@pytest.mark.parametrize(
+    ("name", "port", "engine"), [("object-store", 9000, "engine"), ("deployment-hpa", 443, "server")]
+)
+def test_only_engines_reach_the_object_store_and_only_where_there_is_one(name: str, port: int, engine: str) -> None:
+    found = objects(name)
+    assert {each for each in all_pods(found) if each != "head" and reaches(found, each, INTERNET, port)} == {engine}
+    assert not reaches(found, engine, INTERNET, 80)
+    assert not reaches(objects("cpu"), "engine", INTERNET, port)
+
+
 def test_head_reaches_the_kubernetes_api_only_for_its_autoscaler() -> None:
     api = Peer(labels=None, address="10.0.0.1")
     assert reaches(objects("minimal"), "head", api, 6443)

@@ -80,6 +80,37 @@ def test_keys_and_claims_that_are_mounted_exist_or_are_the_readers(name: str) ->
                 assert f"'{volume['secret']['secretName']}'" in given
 
 
+@pytest.mark.parametrize(
+    ("name", "component", "url", "secrets"),
+    [
+        ("object-store", "engine", "s3://voices/xtts", ["voices-bucket"]),
+        ("deployment-hpa", "server", "s3://example-voices/xtts", []),
+        ("cpu", "engine", None, []),
+    ],
+)
+def test_voices_are_in_the_bucket_or_on_a_volume(
+    name: str, component: str, url: str | None, secrets: list[str]
+) -> None:
+    found = objects(name)
+    given = application(one(found, "RayService"))["args"] if component == "engine" else service_environment(name)
+    assert given.get("voice_url", given.get("XTTS_VOICE_URL")) == url
+    assert ("voice_dir" in given or "XTTS_VOICE_DIR" in given) == (url is None)
+    for each, pod in all_pods(found).items():
+        is_on_volume = "voices" in {volume["name"] for volume in pod["spec"]["volumes"]}
+        assert is_on_volume == (url is None and each == component)
+        sources = [source["secretRef"]["name"] for c in containers(pod) for source in c.get("envFrom", [])]
+        assert sources == (secrets if each == component else [])
+
+
+def test_bucket_is_opened_by_the_accounts_identity() -> None:
+    account = one(objects("deployment-hpa"), "ServiceAccount")
+    assert account["metadata"]["annotations"] == {
+        "eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/xtts-voices"
+    }
+    pod = all_pods(objects("deployment-hpa"))["server"]["spec"]
+    assert pod["serviceAccountName"] == account["metadata"]["name"]
+
+
 def service_environment(name: str) -> dict[str, Any]:
     return environment(all_pods(objects(name))["server"]["spec"]["containers"][0])
 

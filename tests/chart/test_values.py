@@ -9,12 +9,12 @@ from jsonschema import Draft202012Validator
 
 from helm.manifests import CHART, rendered
 from helm.values_table import README, UndocumentedValue, readme_with_table, values_table
-from serve_app.settings import Settings
+from serve_app.settings import BUCKET, Settings
 from tests.chart.support import CI_FILES, walk
 
 # Fields of `Settings` that the chart sets from other values.
 FROM_OTHER_VALUES = {
-    *("device", "host", "port", "metrics_port", "api_keys_file", "model_cache", "voice_dir"),
+    *("device", "host", "port", "metrics_port", "api_keys_file", "model_cache", "voice_dir", "voice_url"),
     *("num_ingress_replicas", "min_engine_replicas", "max_engine_replicas", "num_gpus_per_engine"),
 }
 # Maps whose keys are the reader's or Kubernetes' own.
@@ -65,6 +65,11 @@ def test_every_setting_can_be_set_in_one_place() -> None:
     assert set(schema()["properties"]["settings"]["properties"]) == set(Settings.model_fields) - FROM_OTHER_VALUES
 
 
+def test_a_bucket_for_the_chart_is_one_for_the_service() -> None:
+    pattern = schema()["properties"]["voices"]["properties"]["objectStore"]["properties"]["url"]["pattern"]
+    assert pattern == f"^({BUCKET.pattern})?$"
+
+
 @pytest.mark.parametrize(
     ("values", "named"),
     [
@@ -84,6 +89,10 @@ def test_every_setting_can_be_set_in_one_place() -> None:
         ({"image": {"digest": "latest"}}, "digest"),
         ({"service": {"port": 81000}}, "port"),
         ({"deployment": {"autoscaling": {"kind": "vpa"}}}, "kind"),
+        ({"voices": {"objectStore": {"bucket": "a"}}}, "bucket"),
+        ({"voices": {"objectStore": {"url": "file:///data"}}}, "url"),
+        ({"voices": {"objectStore": {"url": "s3://a:b@bucket"}}}, "url"),
+        ({"voices": {"objectStore": {"ports": ["https"]}}}, "ports"),
     ],
 )
 def test_wrong_value_is_refused_by_name(values: dict[str, Any], named: str) -> None:
@@ -111,6 +120,8 @@ def test_wrong_value_is_refused_by_name(values: dict[str, Any], named: str) -> N
         ({"settings": {"model": "/data/models/a"}}, "weights.claim.existingClaim"),
         ({"finetune": {"kind": "job"}}, "finetune.existingClaim"),
         ({"httpRoute": {"enabled": True}}, "httpRoute.parentRefs"),
+        ({"voices": {"claim": {"enabled": True}, "objectStore": {"url": "s3://a"}}}, "both say where voices are kept"),
+        ({"voices": {"objectStore": {"existingSecret": "a"}}}, "no use without voices.objectStore.url"),
     ],
 )
 def test_what_cannot_run_is_not_rendered(values: dict[str, Any], advice: str) -> None:

@@ -15,6 +15,7 @@ from serve_app.settings import Settings
 from serve_app.speech.request import DEFAULT_VOICE, AudioChunk, SpeechRequest, SpeechSummary
 from serve_app.speech.service import SpeechService
 from serve_app.voices.reference import ReferenceTrimmer
+from serve_app.voices.storage import Directory
 from serve_app.voices.store import VoiceStore
 from serve_app.voices.voice import VoiceLatents
 from tests.engine.support import make_voice, running
@@ -71,7 +72,7 @@ def serving(
             checkpoint.config,
             Tokenizer(checkpoint.tokenizer_file, checkpoint.config.languages),
             engine,
-            VoiceStore(directory, 1, checkpoint.fingerprint, never_encode, ReferenceTrimmer()),
+            VoiceStore(Directory(directory), 1, checkpoint.fingerprint, never_encode, ReferenceTrimmer()),
             voices,
             device="cpu",
             notices=(NOTICE,),

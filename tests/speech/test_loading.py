@@ -1,12 +1,15 @@
 import asyncio
+import logging
 from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from prometheus_client import CollectorRegistry
 
 from serve_app.errors import CheckpointError, SettingsError
+from serve_app.metrics import Metrics, PrometheusExporter
 from serve_app.model.device import Compute
 from serve_app.model.synthetic import write_synthetic
 from serve_app.settings import Settings
@@ -15,6 +18,7 @@ from serve_app.speech.request import SpeechRequest
 from serve_app.speech.service import SpeechService
 from tests.engine.support import CPU, largest_difference, run
 from tests.speech.support import SENTENCES, hear
+from tests.voices.object_server import ObjectServer
 from tests.voices.recordings import CLONE_TEST, recording
 
 
@@ -111,6 +115,31 @@ def test_running_service_holds_no_weights_file(tmp_path: Path, weights_file: str
         assert len(run(hear(service, SpeechRequest("Hello there.", "en", seed=1))).samples) > 0
     finally:
         service.close()
+
+
+def test_start_tells_where_voices_are_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        SpeechService.load(_settings(tmp_path), lambda line: None).close()
+    assert f"voices are kept in the directory {tmp_path / 'voices'}" in caplog.messages
+
+
+def test_services_share_a_voice_through_a_bucket(
+    tmp_path: Path, object_server: ObjectServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    request = SpeechRequest(SENTENCES[0], "en", seed=1, reference=recording(CLONE_TEST))
+    heard = []
+    for name in ("one", "other"):
+        registry = CollectorRegistry()
+        with caplog.at_level(logging.INFO):
+            settings = _settings(tmp_path / name, voice_url="s3://bucket/voices")
+            service = SpeechService.load(settings, lambda line: None, Metrics(PrometheusExporter(registry)))
+        heard.append(run(hear(service, request)).samples)
+        service.close()
+    assert caplog.messages.count("voices are kept in the object store s3://bucket/voices") == 2
+    assert registry.get_sample_value("xtts_voices_total", {"found": "disk"}) == 1.0
+    assert heard[0].tobytes() == heard[1].tobytes()
+    assert len(object_server.objects) == 1
+    assert not (tmp_path / "one" / "voices").exists()
 
 
 def test_unknown_model_is_refused(tmp_path: Path) -> None:

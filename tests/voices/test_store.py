@@ -1,10 +1,8 @@
 import asyncio
 import logging
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +11,12 @@ import torch
 
 from serve_app.audio.pcm import Recording, Samples
 from serve_app.errors import ReferenceTooShort
+from serve_app.voices.object_store import READ_TIMEOUT_S, ObjectStore
 from serve_app.voices.reference import ReferenceTrimmer
+from serve_app.voices.storage import Directory, Storage
 from serve_app.voices.store import StoredVoice, VoiceStore
 from serve_app.voices.voice import VoiceLatents
+from tests.voices.object_server import ObjectServer
 from tests.voices.recordings import BECKETT, CHIME, CLONE_TEST, TWO_CITIES, excerpt, recording
 
 VOICE_BYTES = 4 * (32 * 8 + 512)
@@ -53,12 +54,40 @@ def trimmer() -> ReferenceTrimmer:
     return ReferenceTrimmer()
 
 
+Open = Callable[[], Storage]
+
+
 @pytest.fixture
-def make_store(tmp_path: Path, trimmer: ReferenceTrimmer) -> Callable[..., VoiceStore]:
-    def make(
-        encode: CountingEncoder, *, directory: Path = tmp_path, max_bytes: int = MANY_BYTES, fingerprint: str = "model"
-    ) -> VoiceStore:
-        return VoiceStore(directory, max_bytes, fingerprint, encode, trimmer)
+def directory(tmp_path: Path) -> Directory:
+    return Directory(tmp_path / "voices")
+
+
+@pytest.fixture
+def bucket(object_server: ObjectServer) -> Iterator[Open]:
+    """Opens the same bucket, again and again, as replicas do."""
+    opened: list[ObjectStore] = []
+
+    def open_bucket() -> Storage:
+        opened.append(ObjectStore("s3://bucket/voices"))
+        return opened[-1]
+
+    yield open_bucket
+    object_server.may_go_on.set()
+    for each in opened:
+        each.close()
+
+
+@pytest.fixture(params=["directory", "bucket"])
+def open_storage(request: pytest.FixtureRequest) -> Open:
+    """Opens the same directory or the same bucket."""
+    found = request.getfixturevalue(request.param)
+    return found if request.param == "bucket" else lambda: found
+
+
+@pytest.fixture
+def make_store(trimmer: ReferenceTrimmer, directory: Directory) -> Callable[..., VoiceStore]:
+    def make(encode: CountingEncoder, storage: Storage = directory, *, max_bytes: int = MANY_BYTES) -> VoiceStore:
+        return VoiceStore(storage, max_bytes, "model", encode, trimmer)
 
     return make
 
@@ -86,19 +115,21 @@ def test_get_encodes_once_then_remembers(make_store: Make) -> None:
     assert "s of speech" in first.warnings[0]
 
 
-def test_get_from_another_store_reads_the_disk(make_store: Make) -> None:
-    first = get(make_store(CountingEncoder()), recording(CLONE_TEST))
+def test_get_from_another_store_reads_what_the_first_wrote(make_store: Make, open_storage: Open) -> None:
+    writer = make_store(CountingEncoder(), open_storage())
+    first = get(writer, recording(CLONE_TEST))
+    writer.close()
     encode = CountingEncoder()
-    second = get(make_store(encode), recording(CLONE_TEST))
+    second = get(make_store(encode, open_storage()), recording(CLONE_TEST))
     assert encode.num_calls == 0
     assert second.was_cached
     assert_same(first, second)
 
 
-def test_key_differs_by_sound_rate_model_and_trimming(tmp_path: Path) -> None:
+def test_key_differs_by_sound_rate_model_and_trimming(directory: Directory) -> None:
     def key(of: Recording, fingerprint: str = "model", max_reference_s: float = 30.0) -> str:
         trimmer = ReferenceTrimmer(max_reference_s)
-        return VoiceStore(tmp_path, MANY_BYTES, fingerprint, CountingEncoder(), trimmer).key_of(of)
+        return VoiceStore(directory, MANY_BYTES, fingerprint, CountingEncoder(), trimmer).key_of(of)
 
     voice = recording(CLONE_TEST)
     changed = voice.samples.copy()
@@ -190,13 +221,13 @@ def test_get_cancelled_by_all_still_keeps_the_voice(make_store: Make) -> None:
 
 def test_memory_is_bounded_and_drops_the_least_recently_used(make_store: Make, tmp_path: Path) -> None:
     encode = CountingEncoder()
-    store = make_store(encode, directory=tmp_path / "v", max_bytes=2 * VOICE_BYTES + 1)
+    store = make_store(encode, max_bytes=2 * VOICE_BYTES + 1)
     others = [excerpt(TWO_CITIES, start_s, start_s + 6) for start_s in (1, 10)]
     voices = [recording(CLONE_TEST), *others]
     for voice in (voices[0], voices[1], voices[0], voices[2]):
         get(store, voice)
         assert store.num_bytes <= 2 * VOICE_BYTES
-    for file in (tmp_path / "v").iterdir():
+    for file in (tmp_path / "voices").iterdir():
         file.unlink()
     assert get(store, voices[0]).was_cached
     assert get(store, voices[2]).was_cached
@@ -211,43 +242,54 @@ def test_memory_too_small_for_a_voice_keeps_none(make_store: Make) -> None:
     assert get(store, recording(CLONE_TEST)).was_cached  # from disk
 
 
-def corrupt_cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-100])
+def cut(data: bytes) -> bytes:
+    return data[:-100]
 
 
-def corrupt_foreign(path: Path) -> None:
-    path.write_bytes(b"not a voice")
+def foreign(data: bytes) -> bytes:
+    return b"not a voice"
 
 
-def corrupt_other_key(path: Path) -> None:
-    latents, metadata = VoiceLatents.load(path)
-    latents.save(path, {**metadata, "key": "0" * 64})
+def with_metadata(data: bytes, **changes: str) -> bytes:
+    latents, metadata = VoiceLatents.from_bytes(data)
+    return latents.to_bytes({**metadata, **changes})
 
 
-def corrupt_version(path: Path) -> None:
-    latents, metadata = VoiceLatents.load(path)
-    latents.save(path, {**metadata, "format_version": "0"})
+def of_another_key(data: bytes) -> bytes:
+    return with_metadata(data, key="0" * 64)
 
 
-def corrupt_metadata(path: Path) -> None:
-    latents, metadata = VoiceLatents.load(path)
-    latents.save(path, {**metadata, "warnings": "{"})
+def of_another_version(data: bytes) -> bytes:
+    return with_metadata(data, format_version="0")
 
 
-@pytest.mark.parametrize(
-    "corrupt", [corrupt_cut, corrupt_foreign, corrupt_other_key, corrupt_version, corrupt_metadata]
-)
+def with_wrong_warnings(data: bytes) -> bytes:
+    return with_metadata(data, warnings="{")
+
+
+def too_large(data: bytes) -> bytes:
+    return data + bytes(16 * 1024 * 1024)
+
+
+@pytest.mark.parametrize("corrupt", [cut, foreign, of_another_key, of_another_version, with_wrong_warnings, too_large])
 def test_file_not_usable_is_logged_encoded_again_and_replaced(
-    make_store: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture, corrupt: Callable[[Path], None]
+    make_store: Make, open_storage: Open, caplog: pytest.LogCaptureFixture, corrupt: Callable[[bytes], bytes]
 ) -> None:
-    first = get(make_store(CountingEncoder()), recording(CLONE_TEST))
-    corrupt(tmp_path / f"{first.key}.safetensors")
+    writer = make_store(CountingEncoder(), open_storage())
+    first = get(writer, recording(CLONE_TEST))
+    writer.close()
+    name = f"{first.key}.safetensors"
+    storage = open_storage()
+    storage.write(name, corrupt(storage.read(name) or b""))
+    storage.close()
     encode = CountingEncoder()
     with caplog.at_level(logging.WARNING):
-        assert_same(get(make_store(encode), recording(CLONE_TEST)), first)
+        replacer = make_store(encode, open_storage())
+        assert_same(get(replacer, recording(CLONE_TEST)), first)
+        replacer.close()
     assert encode.num_calls == 1
     assert "made anew" in caplog.text
-    assert get(make_store(encode), recording(CLONE_TEST)).was_cached
+    assert get(make_store(encode, open_storage()), recording(CLONE_TEST)).was_cached
     assert encode.num_calls == 1
 
 
@@ -255,7 +297,7 @@ def test_directory_not_writable_is_logged_and_voices_are_still_served(
     make_store: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("in the way")
-    store = make_store(CountingEncoder(), directory=tmp_path / "file" / "voices")
+    store = make_store(CountingEncoder(), Directory(tmp_path / "file" / "voices"))
     with caplog.at_level(logging.WARNING):
         assert not get(store, recording(CLONE_TEST)).was_cached
     assert "cannot be written" in caplog.text
@@ -271,29 +313,34 @@ def test_recordings_that_differ_in_one_sample_never_share_a_voice(make_store: Ma
     assert not torch.equal(one.latents.cond_latents, other.latents.cond_latents)
 
 
-WRITER = """
-import sys, torch
-from pathlib import Path
-from serve_app.voices.voice import VoiceLatents
-path = Path(sys.argv[1])
-for _ in range(60):
-    VoiceLatents(torch.full((32, 1024), float(sys.argv[2])), torch.full((512,), float(sys.argv[2]))).save(path, {})
-"""
+@pytest.mark.parametrize("trouble", ["hangs", "500", "403", "babbles"])
+def test_bucket_in_trouble_costs_one_voice_two_seconds_and_no_other_anything(
+    make_store: Make, bucket: Open, object_server: ObjectServer, caplog: pytest.LogCaptureFixture, trouble: str
+) -> None:
+    object_server.trouble = trouble
+    store = make_store(CountingEncoder(), bucket())
+    took_s = []
+    for start_s in (1, 10, 20):
+        started_s = time.monotonic()
+        assert not get(store, excerpt(TWO_CITIES, start_s, start_s + 6)).was_cached
+        took_s.append(time.monotonic() - started_s)
+    assert took_s[0] < READ_TIMEOUT_S + 1.5
+    assert max(took_s[1:]) < 1.5
+    assert 1 <= len(caplog.records) <= 2  # 403: to the read, which may mean absent, and to the write
+    assert get(store, excerpt(TWO_CITIES, 1, 7)).was_cached  # from memory
 
 
-def test_file_written_by_two_processes_is_always_whole(tmp_path: Path) -> None:
-    path = tmp_path / "shared.safetensors"
-    num_checked = 0
-    with subprocess.Popen([sys.executable, "-c", WRITER, str(path), "1"]) as writer:
-        while writer.poll() is None:
-            if not path.exists():  # the other process is still starting
-                time.sleep(0.01)
-                continue
-            VoiceLatents(torch.full((32, 1024), 2.0), torch.full((512,), 2.0)).save(path, {})
-            voice, _ = VoiceLatents.load(path)
-            assert voice.cond_latents.unique().numel() == 1
-            assert voice.cond_latents[0, 0] == voice.speaker_embedding[0]
-            num_checked += 1
-    assert writer.returncode == 0
-    assert num_checked > 3
-    assert [file.name for file in tmp_path.iterdir()] == ["shared.safetensors"]
+def test_bucket_that_is_slow_to_write_keeps_nobody_waiting(
+    make_store: Make, bucket: Open, object_server: ObjectServer
+) -> None:
+    object_server.put_trouble = "hangs"
+    store = make_store(CountingEncoder(), bucket())
+    get(store, recording(CLONE_TEST))  # the first loads what listens for speech
+    started_s = time.monotonic()
+    assert not get(store, recording(BECKETT)).was_cached
+    assert time.monotonic() - started_s < 1.5
+    assert object_server.objects == {}
+    object_server.put_trouble = None
+    object_server.may_go_on.set()
+    store.close()
+    assert len(object_server.objects) == 2

@@ -71,6 +71,12 @@ labels:
 {{- if and (ne $values.finetune.kind "none") (not $values.finetune.existingClaim) -}}
 {{- fail "finetune.kind needs finetune.existingClaim, with the recordings" -}}
 {{- end -}}
+{{- if and $values.voices.claim.enabled $values.voices.objectStore.url -}}
+{{- fail "voices.claim.enabled and voices.objectStore.url both say where voices are kept: take one of them away" -}}
+{{- end -}}
+{{- if and $values.voices.objectStore.existingSecret (not $values.voices.objectStore.url) -}}
+{{- fail "voices.objectStore.existingSecret is of no use without voices.objectStore.url" -}}
+{{- end -}}
 {{- if and $values.httpRoute.enabled (not $values.httpRoute.parentRefs) -}}
 {{- fail "httpRoute.enabled needs httpRoute.parentRefs" -}}
 {{- end -}}

@@ -96,6 +96,15 @@ securityContext:
 {{- end }}
 {{- end -}}
 
+{{/* An engine's credentials for the object store, and how to reach it. */}}
+{{- define "xtts.objectStoreEnvFrom" -}}
+{{- with .Values.voices.objectStore.existingSecret -}}
+envFrom:
+  - secretRef:
+      name: {{ . }}
+{{- end -}}
+{{- end -}}
+
 {{/* (list root device resources): with the GPU that `cuda` needs. */}}
 {{- define "xtts.resources" -}}
 {{- $root := index . 0 -}}{{- $resources := deepCopy (index . 2) -}}
@@ -160,6 +169,7 @@ securityContext:
 {{/* Volumes of a pod with an engine. */}}
 {{- define "xtts.engineVolumes" -}}
 {{ include "xtts.tmpVolume" . }}
+{{- if not .Values.voices.objectStore.url }}
 - name: voices
   {{- if .Values.voices.claim.enabled }}
   persistentVolumeClaim:
@@ -168,6 +178,7 @@ securityContext:
   emptyDir:
     sizeLimit: 2Gi
   {{- end }}
+{{- end }}
 {{- if and (include "xtts.needsWeights" .) (ne .Values.weights.source "baked") }}
 {{ include "xtts.weightsVolume" . }}
 {{- end }}
@@ -175,8 +186,10 @@ securityContext:
 
 {{- define "xtts.engineMounts" -}}
 {{ include "xtts.tmpMount" . }}
+{{- if not .Values.voices.objectStore.url }}
 - name: voices
   mountPath: /data/voices
+{{- end }}
 {{- if and (include "xtts.needsWeights" .) (ne .Values.weights.source "baked") }}
 - name: models
   mountPath: /data/models

@@ -14,8 +14,12 @@
 {{- define "xtts.settings" -}}
 {{- $settings := merge (dict
   "device" .Values.engine.device
-  "model_cache" (include "xtts.modelCache" .)
-  "voice_dir" "/data/voices") .Values.settings -}}
+  "model_cache" (include "xtts.modelCache" .)) .Values.settings -}}
+{{- if .Values.voices.objectStore.url -}}
+{{- $settings = set $settings "voice_url" .Values.voices.objectStore.url -}}
+{{- else -}}
+{{- $settings = set $settings "voice_dir" "/data/voices" -}}
+{{- end -}}
 {{- if .Values.apiKeys.existingSecret -}}
 {{- $settings = set $settings "api_keys_file" (printf "/etc/xtts-serve/api-keys/%s" .Values.apiKeys.key) -}}
 {{- end -}}
