@@ -61,8 +61,10 @@ def test_hpa_scales_the_deployment_between_the_bounds() -> None:
 def test_documented_values_and_rules_are_right() -> None:
     """The page's YAML: values that render, and queries that are PromQL once the adapter has filled them in."""
     page = (CHART.parents[1] / "docs" / "kubernetes.md").read_text(encoding="utf-8")
-    values, rules = [yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```", page, re.M | re.S)]
-    assert one(manifests(values), "RayService")
+    *values, rules = [yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```", page, re.M | re.S)]
+    assert len(values) == 2
+    for each in values:
+        assert one(manifests(each), "RayService")
     for rule in rules["rules"]["custom"]:
         query = rule["metricsQuery"].replace("<<.GroupBy>>", "pod").replace("<<.LabelMatchers>>", 'namespace="a"')
         promql_parser.parse(query.replace("<<.Series>>", "ray_xtts_oldest_wait_seconds"))
