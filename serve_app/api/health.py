@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 
 from serve_app.api.deps import ApiState, StateDep
 from serve_app.api.schemas import HealthResponse
-from serve_app.errors import Unavailable
+from serve_app.errors import Overloaded, Unavailable
 from serve_app.speech.request import ServiceStatus
 
 router = APIRouter(tags=["health"])
@@ -32,7 +32,7 @@ async def _status(state: ApiState) -> ServiceStatus:
     """As the backend says; where it has none to ask, what is known of it."""
     try:
         return await state.backend.status()
-    except Unavailable:
+    except (Unavailable, Overloaded):
         known = state.facts or ServiceStatus(False, state.settings.model, state.settings.device, ())
         return dataclasses.replace(known, is_ready=False)
 

@@ -35,7 +35,7 @@ class EngineBackend:
         self._streaming_engine = engine.options(stream=True)
         self._last_status: ServiceStatus | None = None
         self._has_lost_one = False
-        self._meeting: asyncio.Task[ServiceError | None] | None = None
+        self._question: asyncio.Task[ServiceStatus] | None = None
 
     async def stream(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk]:
         """A request whose replica is lost before its first chunk goes to another one, once: a replica that ended is
@@ -60,14 +60,7 @@ class EngineBackend:
                 yield chunk
 
     async def _meet_an_engine(self) -> None:
-        """One question for all who wait for its answer: many would fill the queue that they ask about."""
-        if self._meeting is None or self._meeting.done():
-            self._meeting = asyncio.create_task(self._refusal(), name="meet an engine")
-        if refusal := await asyncio.shield(self._meeting):
-            raise refusal
-
-    async def _refusal(self) -> ServiceError | None:
-        """`Unavailable` where no engine runs, `Overloaded` where those that run are too busy to answer.
+        """Raises `Unavailable` where no engine runs, `Overloaded` where those that run are too busy to answer.
 
         After a loss silence is the loss's: Serve's controller calls a dead replica running for a while.
         """
@@ -75,10 +68,7 @@ class EngineBackend:
             await self._fresh_status()
         except TimeoutError:
             is_busy = not self._has_lost_one and await asyncio.to_thread(_is_an_engine_running)
-            return _all_busy(None) if is_busy else _no_answer()
-        except ServiceError as error:
-            return error
-        return None
+            raise (_all_busy(None) if is_busy else _no_answer()) from None
 
     async def _chunks(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk]:
         with _ray_errors_as_ours():
@@ -96,16 +86,28 @@ class EngineBackend:
                     response.cancel()  # type: ignore[no-untyped-call]
 
     async def status(self) -> ServiceStatus:
-        """As a replica says. Where all are too busy to answer, what they said last: only a busy engine is ready."""
+        """As a replica says. Where all are too busy to answer, what they said last: only a busy engine is ready.
+
+        Raises `Unavailable` where no engine runs, `Overloaded` where they are busy and have said nothing yet.
+        """
         try:
             return await self._fresh_status()
         except (Overloaded, TimeoutError):
-            if self._last_status is None or not await asyncio.to_thread(_is_an_engine_running):
+            if not await asyncio.to_thread(_is_an_engine_running):
                 self._last_status = None
                 raise _no_answer() from None
+            if self._last_status is None:
+                raise (_no_answer() if self._has_lost_one else _all_busy(None)) from None
             return self._last_status
 
     async def _fresh_status(self) -> ServiceStatus:
+        """One question for all who wait for its answer: many would fill the queue that they ask about."""
+        if self._question is None or self._question.done():
+            self._question = asyncio.create_task(self._ask(), name="how is the engine")
+            self._question.add_done_callback(_saw_failure)
+        return await asyncio.shield(self._question)
+
+    async def _ask(self) -> ServiceStatus:
         """What is known stays until an answer or a loss: others ask meanwhile."""
         try:
             with _ray_errors_as_ours():
@@ -127,6 +129,12 @@ class EngineBackend:
 
     async def _ask_status(self) -> ServiceStatus:
         return await cast(DeploymentResponse[ServiceStatus], self._engine.status.remote())
+
+
+def _saw_failure(question: asyncio.Task[ServiceStatus]) -> None:
+    """Where every waiter has left, it is nobody's, and asyncio would complain."""
+    if not question.cancelled():
+        question.exception()
 
 
 def _all_busy(retry_after_s: float | None) -> Overloaded:

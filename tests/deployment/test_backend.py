@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from ray.exceptions import RayActorError
+from ray.serve.exceptions import BackPressureError
 
 from serve_app.deployment import backend as backend_module
 from serve_app.deployment.backend import EngineBackend
@@ -44,6 +45,8 @@ class Handle:
         self.num_asked = self.num_asked_status = 0
         self.num_sick = 0  # replicas asked first that say they are not ready
         self.hangs = False  # too busy to say how it is
+        self.max_questions = 100  # at once: more are dropped by Ray
+        self._num_questions = 0
         self.stream = SimpleNamespace(remote=self._stream)
         self.status = SimpleNamespace(remote=self._status)
 
@@ -57,8 +60,11 @@ class Handle:
 
     async def _status(self) -> ServiceStatus:
         self.num_asked_status += 1
-        if self.hangs:
-            await asyncio.sleep(60.0)
+        if self._num_questions >= self.max_questions:
+            raise BackPressureError(num_queued_requests=4, max_queued_requests=4)
+        self._num_questions += 1
+        await asyncio.sleep(60.0 if self.hangs else 0.0)
+        self._num_questions -= 1
         return ServiceStatus(self.num_asked_status > self.num_sick, "fake", "cpu", ("en",))
 
 
@@ -146,13 +152,30 @@ def test_silence_is_business_at_first_contact_and_loss_after_a_loss() -> None:
     assert handle.num_asked == 1
 
 
+@pytest.mark.usefixtures("running")
+def test_full_queue_at_first_contact_is_business_and_no_absence() -> None:
+    """Of the model's facts, too, which a first request asks for."""
+    handle = Handle()
+    handle.max_questions = 0
+
+    async def ask() -> None:
+        backend = EngineBackend(handle)  # type: ignore[arg-type]
+        for _ in range(2):
+            with pytest.raises(Overloaded):
+                await backend.status()
+
+    asyncio.run(ask())
+
+
 def test_crowd_at_first_contact_asks_once() -> None:
     handle = Handle(*(list(CHUNKS) for _ in range(20)))
+    handle.max_questions = 1
 
     async def ask() -> None:
         backend = EngineBackend(handle)  # type: ignore[arg-type]
 
         async def listen() -> list[AudioChunk]:
+            assert (await backend.status()).is_ready  # as the first request to an ingress does
             return [chunk async for chunk in backend.stream(REQUEST)]
 
         assert await asyncio.gather(*(listen() for _ in range(20))) == [CHUNKS] * 20
