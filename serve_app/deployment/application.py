@@ -14,6 +14,7 @@ from serve_app.deployment.backend import ENGINE_NAME, EngineBackend
 from serve_app.deployment.ray_metrics import RayExporter
 from serve_app.deployment.replica import PLAIN, EngineReplica
 from serve_app.errors import SettingsError
+from serve_app.heap import map_large_blocks
 from serve_app.local import ServiceLoader, load_speech_service
 from serve_app.metrics import Metrics
 from serve_app.settings import Settings, make_settings
@@ -27,6 +28,7 @@ class Ingress:
 
     def __init__(self, settings: Settings, engine: DeploymentHandle[Any]) -> None:
         logs.configure(settings.log_format, text_format=PLAIN)
+        map_large_blocks()
         self._settings = settings
         self._engine = engine
 

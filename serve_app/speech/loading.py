@@ -1,10 +1,8 @@
 """From settings to a warm service: checkpoint, engine, voices. The only place that knows how the rooms fit together."""
 
 import asyncio
-import ctypes
 import logging
 import os
-import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +20,7 @@ from serve_app.engine.model_runner import ModelRunner
 from serve_app.engine.renderer import Renderer
 from serve_app.engine.sequence import STREAMING_CHUNKS, Prompt, SamplingParams
 from serve_app.errors import EngineFailed
+from serve_app.heap import give_back_freed_memory
 from serve_app.metrics import NOT_RECORDED, Metrics
 from serve_app.model.checkpoint import Checkpoint, load_checkpoint
 from serve_app.model.conditioning import VoiceEncoder
@@ -67,7 +66,7 @@ def load_service(settings: Settings, progress: Progress, recorder: Metrics) -> S
     progress(f"building the engine: {compute}")
     engine = build_engine(checkpoint, compute, engine_config(settings, compute), recorder)
     checkpoint.tensors.clear()  # each part has packed its own
-    _give_back_freed_memory()
+    give_back_freed_memory()
     if compute.device.type == "cuda":
         GpuReporter(recorder, compute.device).start()
     progress("warming up")
@@ -112,18 +111,12 @@ def encode_voice(encoder: VoiceEncoder, engine: Engine, samples: Samples, record
     """
     try:
         latents = tried_twice(lambda: encoder.encode(samples), "voice", recorder)
-        _give_back_freed_memory()
+        give_back_freed_memory()
         return latents
     except torch.AcceleratorError as error:  # latched: nothing computes in this process any more
         failure = EngineFailed(f"the device failed ({error}): restart the replica")
         engine.fail(failure)
         raise failure from error
-
-
-def _give_back_freed_memory() -> None:
-    """To the system: glibc keeps what the checkpoint's many middle-sized tensors took, a quarter of the process."""
-    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
-        libc.malloc_trim(0)
 
 
 def use_cpu(num_threads: int) -> None:
