@@ -3,9 +3,11 @@
 Knows the hub's repository and files, not what is in them. A directory verified once needs no network again.
 """
 
+import errno
 import hashlib
 import json
 import logging
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +34,7 @@ TRAINING_FILES = (*FILES, "dvae.pth", "mel_stats.pth")  # what XTTS learns on by
 MANIFEST = "verified.json"
 BLOCK_BYTES = 1 << 20
 PROGRESS_STEP = 0.05
+FULL_DISK = {errno.ENOSPC, errno.EDQUOT}
 HASHES = {64: "sha256", 40: "sha1"}  # by the length of the hub's ETag: large files, and git blobs
 
 
@@ -59,30 +62,47 @@ def fetch_checkpoint(
 
     An interrupted file stays as `NAME.ETAG.partial` and is continued by the next call. Each file's content is compared
     with the hub's SHA-256 (or git blob id) before it gets its name. `endpoint` None takes HF_ENDPOINT or the public
-    hub. Raises CheckpointError where the hub cannot be reached, lacks a file, or a checksum differs.
+    hub. Raises CheckpointError where the hub cannot be reached, lacks a file, or a checksum differs, and where the
+    directory cannot be written or has not the room.
     """
     if is_complete(directory, files):
         return directory
-    directory.mkdir(parents=True, exist_ok=True)
-    with FileLock(directory / ".lock"):
-        if is_complete(directory, files):
-            return directory
-        try:
-            remote_files = [_look_up(repository, name, endpoint) for name in files]
-            for remote in remote_files:
-                _fetch(remote, directory, progress)
-        except (EntryNotFoundError, LocalTokenNotFoundError) as error:
-            raise CheckpointError(
-                f"the hub has no whole XTTS v2 under {repository}: {_one_line(error)}. "
-                "Give a checkpoint directory as XTTS_MODEL instead."
-            ) from error
-        except (httpx2.HTTPError, OfflineModeIsEnabled, OSError) as error:
-            raise CheckpointError(_offline_advice(repository, directory, error)) from error
-        manifest = {remote.name: {"etag": remote.etag, "size_bytes": remote.size_bytes} for remote in remote_files}
-        partial = directory / f"{MANIFEST}.partial"
-        partial.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-        partial.replace(directory / MANIFEST)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with FileLock(directory / ".lock"):
+            if not is_complete(directory, files):
+                _fetch_all([_look_up(repository, name, endpoint) for name in files], directory, progress)
+    except (EntryNotFoundError, LocalTokenNotFoundError) as error:
+        raise CheckpointError(
+            f"the hub has no whole XTTS v2 under {repository}: {_one_line(error)}. "
+            "Give a checkpoint directory as XTTS_MODEL instead."
+        ) from error
+    except (httpx2.HTTPError, OfflineModeIsEnabled, OSError) as error:
+        is_disk = isinstance(error, OSError) and (error.filename is not None or error.errno in FULL_DISK)
+        advice = _disk_advice(directory, error) if is_disk else _offline_advice(repository, directory, error)
+        raise CheckpointError(advice) from error
     return directory
+
+
+def _fetch_all(remote_files: list[RemoteFile], directory: Path, progress: Progress) -> None:
+    num_missing = sum(remote.size_bytes - _num_bytes_here(remote, directory) for remote in remote_files)
+    if num_missing > (num_free := shutil.disk_usage(directory).free):
+        raise OSError(errno.ENOSPC, f"{_megabytes(num_missing)} are still to come, and {_megabytes(num_free)} are free")
+    for remote in remote_files:
+        _fetch(remote, directory, progress)
+    manifest = {remote.name: {"etag": remote.etag, "size_bytes": remote.size_bytes} for remote in remote_files}
+    partial = directory / f"{MANIFEST}.partial"
+    partial.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    partial.replace(directory / MANIFEST)
+
+
+def _num_bytes_here(remote: RemoteFile, directory: Path) -> int:
+    candidates = (directory / remote.name, _partial_path(remote, directory))
+    return max(min(path.stat().st_size, remote.size_bytes) if path.is_file() else 0 for path in candidates)
+
+
+def _partial_path(remote: RemoteFile, directory: Path) -> Path:
+    return directory / f"{remote.name}.{remote.etag[:16]}.partial"
 
 
 def is_complete(directory: Path, files: tuple[str, ...] = FILES) -> bool:
@@ -105,6 +125,13 @@ def _offline_advice(repository: str, directory: Path, error: Exception) -> str:
     )
 
 
+def _disk_advice(directory: Path, error: Exception) -> str:
+    return (
+        f"xtts_v2 cannot be stored in {directory}: {_one_line(error)}. What has arrived is kept and continued next "
+        "time. Make room there, or give a directory that can be written as XTTS_MODEL_CACHE."
+    )
+
+
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split()).rstrip(".")
 
@@ -122,7 +149,7 @@ def _look_up(repository: str, name: str, endpoint: str | None) -> RemoteFile:
 
 def _fetch(remote: RemoteFile, directory: Path, progress: Progress) -> None:
     target = directory / remote.name
-    partial = directory / f"{remote.name}.{remote.etag[:16]}.partial"
+    partial = _partial_path(remote, directory)
     if target.is_file() and target.stat().st_size == remote.size_bytes and file_checksum(target, remote) == remote.etag:
         return
     if partial.is_file() and partial.stat().st_size > remote.size_bytes:

@@ -1,5 +1,6 @@
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -181,6 +182,29 @@ def test_file_cut_off_after_it_was_verified_is_fetched_again(hub: Hub, tmp_path:
     (tmp_path / LARGE).write_bytes(b"short")
     fetch(hub, tmp_path)
     assert (tmp_path / LARGE).read_bytes() == CONTENTS[LARGE]
+
+
+def test_too_small_a_disk_is_refused_before_anything_is_fetched(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(1_000_000, 900_000, 100_000))
+    with pytest.raises(CheckpointError, match=r"310\.4 kB are still to come, and 100\.0 kB are free.*XTTS_MODEL_CACHE"):
+        fetch(hub, tmp_path)
+    assert hub.ranges == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_disk_that_fills_up_on_the_way_is_named(hub: Hub, tmp_path: Path) -> None:
+    (tmp_path / f"{LARGE}.{hub.etag(LARGE)[:16]}.partial").symlink_to("/dev/full")
+    with pytest.raises(CheckpointError, match=r"cannot be stored in .*No space left.*XTTS_MODEL_CACHE"):
+        fetch(hub, tmp_path)
+    assert not is_complete(tmp_path)
+
+
+def test_directory_that_cannot_be_made_is_named(hub: Hub, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(CheckpointError, match=r"cannot be stored in .*file/cache: .*XTTS_MODEL_CACHE"):
+        fetch(hub, tmp_path / "file" / "cache")
 
 
 def test_no_network_says_what_to_do(tmp_path: Path) -> None:
