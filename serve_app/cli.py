@@ -1,4 +1,8 @@
-"""The commands. Options are settings by another name; knows nothing of how speech is made."""
+"""The commands. Options are settings by another name; knows nothing of how speech is made.
+
+What takes seconds to import, torch above all, is imported by the command that needs it, and once its options are known
+to be right.
+"""
 
 import asyncio
 import os
@@ -153,9 +157,9 @@ def say(
     quantization: Quantization = None,
 ) -> None:
     """Speak a text into a WAV file."""
+    settings = make_settings(model=model, device=device, dtype=dtype, quantization=quantization)
     from serve_app.say import say_to_file
 
-    settings = make_settings(model=model, device=device, dtype=dtype, quantization=quantization)
     typer.echo(asyncio.run(say_to_file(settings, text, language, voice, output, seed=seed, speed=speed)))
 
 
@@ -175,10 +179,13 @@ def bench(
     json_file: Annotated[Path | None, typer.Option("--json", help="write the table here too")] = None,
 ) -> None:
     """Measure our engine against coqui-tts's own inference: same weights, texts and number of codes, one run."""
-    from serve_app.bench.run import FORMATS, BenchOptions, run_bench
+    from serve_app.bench.formats import FORMATS
 
-    options = BenchOptions(_numbers(concurrency), _choices(formats, FORMATS), rounds, codes, coqui_requests)
-    run_bench(make_settings(model=model, device=device), options, json_file, echo=typer.echo)
+    levels, chosen = _numbers(concurrency), _choices(formats, FORMATS)
+    settings = make_settings(model=model, device=device)
+    from serve_app.bench.run import BenchOptions, run_bench
+
+    run_bench(settings, BenchOptions(levels, chosen, rounds, codes, coqui_requests), json_file, echo=typer.echo)
 
 
 @app.command()
@@ -195,11 +202,11 @@ def bench_service(
     json_file: Annotated[Path | None, typer.Option("--json", help="write the tables here too")] = None,
 ) -> None:
     """Measure what HTTP and Ray cost: the service alone, behind HTTP, and behind HTTP and Ray, on 127.0.0.1."""
+    levels, chosen = _numbers(concurrency), _choices(sides, ("local", "ray"))
+    settings = make_settings(model=model, device=device, dtype=dtype, quantization=quantization)
     from serve_app.bench.service import ServiceBenchOptions, run_service_bench
 
-    options = ServiceBenchOptions(_numbers(concurrency), _choices(sides, ("local", "ray")), rounds)
-    settings = make_settings(model=model, device=device, dtype=dtype, quantization=quantization)
-    run_service_bench(settings, options, json_file, echo=typer.echo)
+    run_service_bench(settings, ServiceBenchOptions(levels, chosen, rounds), json_file, echo=typer.echo)
 
 
 @app.command()

@@ -8,9 +8,9 @@ from serve_app.audio.decode import decode_recording
 from serve_app.audio.encoders import encode_wav
 from serve_app.audio.pcm import Recording
 from serve_app.errors import RequestError, VoiceNotFound
+from serve_app.model.source import check_source
 from serve_app.settings import Settings
 from serve_app.speech.request import DEFAULT_VOICE, SpeechRequest, collect
-from serve_app.speech.service import SpeechService
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,10 @@ async def say_to_file(
     Returns a line about what was written. Raises a `ServiceError`.
     """
     _check_directory(output)
+    check_source(settings.model, accept_cpml=settings.accept_cpml)
     reference = await asyncio.to_thread(_read_reference, settings, voice)
+    from serve_app.speech.service import SpeechService  # seconds: what is plainly wrong has been said
+
     service = await asyncio.to_thread(SpeechService.load, settings, logger.info)
     try:
         name = DEFAULT_VOICE if reference is not None else voice

@@ -139,6 +139,7 @@ def test_model_that_cannot_be_loaded_ends_the_server_with_the_reason() -> None:
     assert "this is no checkpoint" in log
 
 
+@pytest.mark.slow
 def test_failed_engine_ends_the_process() -> None:
     """Whoever started it starts it again; it must not go on refusing for ever."""
     with serving(loading_s=0.0) as (client, process):

@@ -10,13 +10,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from serve_app.bench.formats import format_settings
 from serve_app.bench.measure import Measurement
 from serve_app.bench.worker import COQUI, Worker
 from serve_app.bench.workload import utterances
 from serve_app.settings import Settings
 
 Echo = Callable[[str], None]
-FORMATS = ("auto", "float32", "bfloat16", "float16", "int8")
 COLUMNS = (
     "| format | at once | audio s/s | coqui | ratio | codes/s | coqui | TTFA ms | coqui "
     "| GPT s | vocoder s | peak MB | PSS MB | coqui |"
@@ -35,13 +35,6 @@ class BenchOptions:
 
     def __post_init__(self) -> None:
         assert self.levels and self.formats and self.num_rounds > 0
-
-
-def format_settings(settings: Settings, name: str) -> Settings:
-    """Settings for one of our rows: `auto`, `int8`, or a dtype's name."""
-    if name == "int8":
-        return settings.model_copy(update={"quantization": "int8"})
-    return settings.model_copy(update={"dtype": name, "quantization": "none"})
 
 
 def run_bench(settings: Settings, options: BenchOptions, json_file: Path | None, echo: Echo) -> None:

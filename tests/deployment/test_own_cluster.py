@@ -24,6 +24,7 @@ run_serve(Settings(port=int(sys.argv[1]), shutdown_timeout_s=5.0), load_fake_ser
 """
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_serve_runs_until_it_is_told_to_stop_and_leaves_nothing() -> None:
     port = free_port()

@@ -27,6 +27,8 @@ from serve_app.speech.request import SpeechRequest
 from tests.fakes import load_fake_service, sine_for
 from tests.ports import free_port
 
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
 ROUTE = "/v1/audio/speech"
 METRICS_PORT = free_port()
 LONG = "a long text, " * 20  # 130 chunks: about three seconds of the fake's time
@@ -75,14 +77,12 @@ def wait_until_idle(client: httpx.Client, timeout_s: float = 5.0) -> float:
     return time.perf_counter() - started_s
 
 
-@pytest.mark.ray
 def test_health_through_ray(client: httpx.Client) -> None:
     assert client.get("/health/live").status_code == 200
     assert client.get("/health").json()["model"] == "fake"
     assert client.get("/health/ready").status_code == 200
 
 
-@pytest.mark.ray
 def test_audio_streams_through_ray(client: httpx.Client) -> None:
     request = SpeechRequest("Hello through Ray, in several chunks", "en", seed=5)
     body = {"input": request.text, "seed": 5, "response_format": "pcm"}
@@ -96,14 +96,12 @@ def test_audio_streams_through_ray(client: httpx.Client) -> None:
     assert first_s < (time.perf_counter() - started_s) / 2
 
 
-@pytest.mark.ray
 def test_request_id_is_returned_once(client: httpx.Client) -> None:
     answer = client.get("/health/live", headers={"x-request-id": "job-7"})
     assert answer.headers.get_list("x-request-id") == ["job-7"]
     assert len(client.get("/health/live", headers={"x-request-id": "a b"}).headers["x-request-id"]) == 36
 
 
-@pytest.mark.ray
 def test_metrics_leave_by_rays_exporter(client: httpx.Client) -> None:
     """Within a few seconds: replicas hand them to their node's agent now and then."""
     assert client.post(ROUTE, json={"input": "Hello."}).status_code == 200
@@ -117,7 +115,6 @@ def test_metrics_leave_by_rays_exporter(client: httpx.Client) -> None:
     assert 'deployment="Ingress"' in text and "ray_xtts_first_audio_seconds_bucket" in text
 
 
-@pytest.mark.ray
 def test_service_error_crosses_the_processes_whole(client: httpx.Client) -> None:
     answer = client.post(ROUTE, json={"input": "Hello", "voice": "gone"})
     assert answer.status_code == 404
@@ -129,14 +126,12 @@ def test_service_error_crosses_the_processes_whole(client: httpx.Client) -> None
     }
 
 
-@pytest.mark.ray
 def test_bug_in_a_replica_is_500_in_our_shape(client: httpx.Client) -> None:
     answer = client.post(ROUTE, json={"input": "a bug"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal_error")
     assert "ZeroDivisionError" not in answer.text
 
 
-@pytest.mark.ray
 def test_overflow_is_429_in_our_shape(client: httpx.Client) -> None:
     async def burst() -> list[httpx.Response]:
         async with httpx.AsyncClient(base_url=client.base_url, timeout=30.0) as many:
@@ -151,14 +146,12 @@ def test_overflow_is_429_in_our_shape(client: httpx.Client) -> None:
     assert wait_until_idle(client) < 1
 
 
-@pytest.mark.ray
 @pytest.mark.parametrize("name", ["x-session-id", "serve-multiplexed-model-id", "serve_multiplexed_model_id"])
 def test_client_cannot_choose_a_replica(client: httpx.Client, name: str) -> None:
     """The proxy fails where these are not UTF-8, so that they passed shows that they were taken away."""
     assert client.post(ROUTE, json={"input": "x"}, headers={name: b"\xff"}).status_code == 200
 
 
-@pytest.mark.ray
 @pytest.mark.parametrize("headers", [{}, {"x-request-disconnect-disabled": "?1"}])
 def test_client_that_leaves_frees_the_engine(client: httpx.Client, headers: dict[str, str]) -> None:
     with (
@@ -171,7 +164,6 @@ def test_client_that_leaves_frees_the_engine(client: httpx.Client, headers: dict
     assert wait_until_idle(client) < 0.5
 
 
-@pytest.mark.ray
 def test_client_cannot_set_the_proxys_timeout(client: httpx.Client) -> None:
     answer = client.post(ROUTE, json={"input": "x" * 60}, headers={"x-request-timeout-seconds": "0.1"})
     assert answer.status_code == 200
@@ -186,7 +178,6 @@ def pid_in(health: httpx.Response) -> int:
     return int(notice.removeprefix("pid "))
 
 
-@pytest.mark.ray
 def test_killed_replica_fails_its_requests_and_the_next_succeed(client: httpx.Client) -> None:
     with client.stream("POST", ROUTE, json={"input": LONG}) as answer:
         blocks = answer.iter_raw()
@@ -205,7 +196,6 @@ def test_killed_replica_fails_its_requests_and_the_next_succeed(client: httpx.Cl
     assert statuses[-1] == 200 and set(statuses[:-1]) <= {503}
 
 
-@pytest.mark.ray
 def test_replica_whose_engine_failed_is_replaced_at_once(client: httpx.Client) -> None:
     failed_pid = engine_pid(client)
     answer = client.post(ROUTE, json={"input": "break the engine"})
@@ -219,7 +209,6 @@ def test_replica_whose_engine_failed_is_replaced_at_once(client: httpx.Client) -
     assert client.post(ROUTE, json={"input": "x"}).status_code == 200
 
 
-@pytest.mark.ray
 def test_backend_without_a_replica_is_unavailable(client: httpx.Client) -> None:
     async def ask() -> None:
         backend = EngineBackend(serve.get_deployment_handle("Engine", APP_NAME))

@@ -3,10 +3,13 @@
 import itertools
 
 import numpy as np
+import pytest
 
 from tests.end_to_end.asking import Pcm, crowd
 from tests.end_to_end.crowding import BAD_REQUESTS, run_crowd
 from tests.end_to_end.serving import Server
+
+pytestmark = pytest.mark.slow
 
 
 def test_crowd_of_different_requests_sounds_different(heard_alone: list[Pcm]) -> None:

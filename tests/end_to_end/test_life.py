@@ -83,6 +83,7 @@ def test_taken_port_is_refused(tmp_path: Path, mode: list[str]) -> None:
     assert "choose another XTTS_PORT" in done.stderr.splitlines()[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_start_on_ray_is_refused_with_what_to_do(tmp_path: Path) -> None:
     model = tmp_path / "model"

@@ -29,7 +29,7 @@ from tests.end_to_end.asking import (
 from tests.end_to_end.crowding import BAD_REQUESTS, run_crowd
 from tests.end_to_end.serving import Server
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 CLONED = Asked(TEXTS["ko"], "ko", voice="first", seed=7)
 RECOVERY_S = 60.0

@@ -24,6 +24,7 @@ def run_client(server: Server, texts: dict[str, str], directory: Path) -> subpro
     return subprocess.run(command, env=env, cwd=directory, capture_output=True, text=True, timeout=180, check=False)
 
 
+@pytest.mark.slow
 def test_client_speaks_every_language(local_server: Server, tmp_path: Path) -> None:
     assert set(TEXTS) > set(REPORT_LANGUAGES) and len(TEXTS) == 17
     done = run_client(local_server, TEXTS, tmp_path)

@@ -48,6 +48,14 @@ def test_say_that_cannot_start_is_one_line_and_status_1(
     assert len(log) == 1 and log[0].startswith(message)
 
 
+def test_mistake_is_told_before_torch_is_imported(tmp_path: Path) -> None:
+    status, _, log = say(tmp_path, "Hello", "--voice", "missing.wav", PYTHONPROFILEIMPORTTIME="1")
+    modules = {line.rpartition("|")[2].strip() for line in log if line.startswith("import time:")}
+    assert status == 1
+    assert "serve_app.say" in modules and not {"torch", "TTS"} & modules
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -125,6 +125,7 @@ def test_full_queue_refuses_at_once_and_spoils_nothing(narrow_server: Server) ->
         assert queue_s(client) < 1.0
 
 
+@pytest.mark.slow
 def test_text_longer_than_the_queue_is_spoken_whole(narrow_server: Server) -> None:
     """Its later sentences wait for room instead of failing the request in the middle."""
     with narrow_server.client() as client:

@@ -164,7 +164,14 @@ def _note(record_property: Record, comparison: Comparison) -> None:
     record_property("largest_difference", comparison.largest_difference)
 
 
-@pytest.mark.parametrize("compute", [FLOAT32, INT8, BFLOAT16], ids=["float32", "int8", "bfloat16"])
+@pytest.mark.parametrize(
+    "compute",
+    [
+        pytest.param(FLOAT32, id="float32"),
+        pytest.param(INT8, id="int8", marks=pytest.mark.slow),
+        pytest.param(BFLOAT16, id="bfloat16", marks=pytest.mark.slow),
+    ],
+)
 def test_deterministic_mode_gives_the_bits_of_each_alone(
     checkpoint: Checkpoint, visits: list[Visit], compute: Compute, record_property: Record
 ) -> None:
@@ -175,7 +182,9 @@ def test_deterministic_mode_gives_the_bits_of_each_alone(
     assert comparison.largest_difference == 0.0
 
 
-@pytest.mark.parametrize("compute", [FLOAT32, INT8], ids=["float32", "int8"])
+@pytest.mark.parametrize(
+    "compute", [pytest.param(FLOAT32, id="float32"), pytest.param(INT8, id="int8", marks=pytest.mark.slow)]
+)
 def test_codes_are_those_alone_up_to_near_ties(
     checkpoint: Checkpoint,
     visits: list[Visit],

@@ -301,6 +301,7 @@ def test_first_request_after_a_long_rest_is_healthy(checkpoint: Checkpoint) -> N
         run(rest(engine))
 
 
+@pytest.mark.slow
 def test_thousand_visitors_leave_nothing_behind(checkpoint: Checkpoint) -> None:
     """Come and go at random: in the queue, in a step, between chunks, at the very end."""
     chance = random.Random(3)

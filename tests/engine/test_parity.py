@@ -58,7 +58,7 @@ def test_token_ids_equal_coquis() -> None:
         ("synthetic:tiny", 60, 5.0),
         ("synthetic:tiny", 60, 1.0),
         ("synthetic:tiny", 60, 10.0),
-        ("synthetic:full:2", 24, 5.0),
+        pytest.param("synthetic:full:2", 24, 5.0, marks=pytest.mark.slow),
     ],
 )
 def test_codes_and_latents_equal_coquis(model: str, num_codes: int, penalty: float, record_property: Record) -> None:
@@ -162,6 +162,7 @@ def test_latents_equal_coquis_up_to_the_stop_code(stopping: Stopping) -> None:
         assert largest_difference(latents, expected) < TOLERANCE
 
 
+@pytest.mark.slow
 def test_engine_ends_with_the_stop_code(stopping: Stopping) -> None:
     coqui = build_coqui(stopping.checkpoint)
     with running(stopping.checkpoint) as engine:

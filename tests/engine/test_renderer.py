@@ -49,7 +49,13 @@ def _prompt(checkpoint: Checkpoint, speed: float, chunks: tuple[int, ...], num_c
     return Prompt(make_tokens(20, 1), make_voice(checkpoint, 1), sampling, speed, chunks)
 
 
-@pytest.mark.parametrize(("compute", "tolerance"), [(FLOAT32, 1e-4), (BFLOAT16, 0.02)], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("compute", "tolerance"),
+    [
+        pytest.param(FLOAT32, 1e-4, id="float32"),
+        pytest.param(BFLOAT16, 0.02, id="bfloat16", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("speed", SPEEDS)
 def test_streamed_equals_whole(
     checkpoint: Checkpoint, speed: float, compute: Compute, tolerance: float, record_property: Record

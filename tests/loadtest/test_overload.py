@@ -8,6 +8,8 @@ from loadtest.overload import Overload, OverloadOptions, OverloadRecord
 from loadtest.overload_report import overload_checks, overload_json, overload_lines
 from tests.loadtest.faulty import Faults, FaultyService, faulty_service
 
+pytestmark = pytest.mark.slow
+
 CHUNK_DELAY_S = 0.008  # of about 37 chunks: a few requests a second
 # The fake has no queue; a place is slack for first audio, which all of these threads share a processor for.
 SHORT = OverloadOptions(

@@ -13,6 +13,8 @@ from loadtest.soak_report import soak_checks, soak_json, soak_lines
 from loadtest.verdict import Check
 from tests.loadtest.faulty import Faults, FaultyService, faulty_service
 
+pytestmark = pytest.mark.slow
+
 SHORT = SoakOptions(
     minutes=0.05,
     warm_up_s=0.2,

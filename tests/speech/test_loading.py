@@ -77,7 +77,7 @@ def test_loading_works_where_a_loop_runs_already(tmp_path: Path) -> None:
     asyncio.run(load())
 
 
-@pytest.mark.parametrize("quantization", ["none", "int8"])
+@pytest.mark.parametrize("quantization", [pytest.param("none", marks=pytest.mark.slow), "int8"])
 def test_other_numbers_speak_as_long(tmp_path: Path, service: SpeechService, quantization: str) -> None:
     request = SpeechRequest(SENTENCES[0], "en", seed=1)
     expected = run(hear(service, request)).summary
@@ -104,7 +104,7 @@ def test_directory_speaks_as_the_model_it_was_written_from(tmp_path: Path, servi
 
 
 @pytest.mark.parametrize("weights_file", ["model.pth", "model.safetensors"])
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("bfloat16", marks=pytest.mark.slow)])
 def test_running_service_holds_no_weights_file(tmp_path: Path, weights_file: str, dtype: str) -> None:
     """Someone who replaces the file must neither change a running model nor end it with a bus error."""
     write_synthetic(tmp_path / "model", "synthetic:tiny:1", weights_file)

@@ -414,6 +414,7 @@ def test_what_was_heard_cannot_be_split_again(short_winded: SpeechService, monke
     assert not any(chunk.is_last for chunk in chunks)
 
 
+@pytest.mark.slow
 def test_what_nobody_heard_yet_is_taken_back_and_split(
     short_winded: SpeechService, monkeypatch: pytest.MonkeyPatch
 ) -> None:

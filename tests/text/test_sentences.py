@@ -172,6 +172,7 @@ def test_split_sentences_of_nothing_is_empty() -> None:
     assert split("", "en") == split("  ", "en") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "language"),
     [

