@@ -84,5 +84,5 @@ def _fields() -> tuple[Misuse, ...]:
         _speech("field: missing", 422, "invalid_field", voice="default"),
         _report("field: wrong type", 422, "invalid_field", text=["Hello."]),
         _report("field: out of range", 422, "invalid_field", text="Hello.", speed=9),
-        _speech("format: unknown", 422, "invalid_field", input="Hello.", response_format="mp3"),
+        _speech("format: unknown", 422, "invalid_field", input="Hello.", response_format="mp5"),
     )

@@ -11,6 +11,7 @@ ServiceError                    500 internal_error
 │   ├── ReferenceTooLong        422 reference_too_long
 │   ├── UploadTooLarge          413 upload_too_large
 │   ├── VoiceNotFound           404 voice_not_found
+│   ├── ModelNotFound           404 model_not_found
 │   └── Unauthorized            401 invalid_api_key
 ├── Overloaded                  429 overloaded             try again after `retry_after_s`
 │   └── RateLimited             429 rate_limited           this API key asks for more than it may
@@ -89,6 +90,10 @@ class UploadTooLarge(RequestError):
 
 class VoiceNotFound(RequestError):
     status, code = 404, "voice_not_found"
+
+
+class ModelNotFound(RequestError):
+    status, code = 404, "model_not_found"
 
 
 class Unauthorized(RequestError):

@@ -12,7 +12,15 @@ from serve_app.audio.pcm import Samples
 from serve_app.errors import EngineFailed, Overloaded, ServiceError, SynthesisFailed, VoiceNotFound
 from serve_app.metrics import NOT_RECORDED, Metrics
 from serve_app.settings import Settings
-from serve_app.speech.request import DEFAULT_VOICE, AudioChunk, ServiceLoad, ServiceStatus, SpeechRequest, SpeechSummary
+from serve_app.speech.request import (
+    DEFAULT_VOICE,
+    AudioChunk,
+    SentenceTiming,
+    ServiceLoad,
+    ServiceStatus,
+    SpeechRequest,
+    SpeechSummary,
+)
 from serve_app.voices.info import VoiceInfo
 
 SAMPLE_RATE_HZ = 24_000
@@ -148,6 +156,13 @@ def _counted(count: int, request: SpeechRequest) -> AudioChunk:
 def _summary(request: SpeechRequest, num_samples: int) -> SpeechSummary:
     warnings = () if request.voice == DEFAULT_VOICE else (f"spoken by {request.voice}",)
     seed = 1234 if request.seed is None else request.seed
+    duration_s = num_samples / SAMPLE_RATE_HZ
     return SpeechSummary(
-        num_samples / SAMPLE_RATE_HZ, num_samples // 1024, 1, seed, {"synthesis": 0.25, "text": 0.01}, warnings
+        duration_s,
+        len(request.text),
+        num_samples // 1024,
+        (SentenceTiming(request.text, 0.0, duration_s),),
+        seed,
+        {"synthesis": 0.25, "text": 0.01},
+        warnings,
     )

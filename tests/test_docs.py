@@ -75,9 +75,9 @@ def test_metrics_table_is_what_the_program_prints() -> None:
 
 
 @pytest.mark.parametrize("command", [block for block in blocks("sh") if block.startswith("curl")])
-def test_readme_curl_gives_a_wav(command: str, service_url: str, folder: Path) -> None:
+def test_readme_curl_gives_speech(command: str, service_url: str, folder: Path) -> None:
     subprocess.run(["bash", "-ec", command.replace(BASE_URL, service_url)], cwd=folder, check=True, timeout=120)
-    samples, sample_rate_hz = soundfile.read(folder / "hello.wav")
+    samples, sample_rate_hz = soundfile.read(folder / "hello.mp3")
     assert sample_rate_hz == 24_000
     assert len(samples) > 12_000
 

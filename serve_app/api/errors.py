@@ -101,9 +101,18 @@ def _note(scope: Scope, code: str) -> None:
         seen.code = code
 
 
+def error_object(error: ServiceError) -> dict[str, Any]:
+    """OpenAI's error object."""
+    return _object(error.status, error.code, error.message, error.field)
+
+
 def _json(status: int, code: str, message: str, field: str | None, headers: Mapping[str, str]) -> JSONResponse:
-    content: dict[str, Any] = {"code": code, "message": message, "type": _type_of(status), "param": field}
-    return JSONResponse({"error": content}, status_code=status, headers=dict(headers))
+    content = {"error": _object(status, code, message, field)}
+    return JSONResponse(content, status_code=status, headers=dict(headers))
+
+
+def _object(status: int, code: str, message: str, field: str | None) -> dict[str, Any]:
+    return {"code": code, "message": message, "type": _type_of(status), "param": field}
 
 
 def _type_of(status: int) -> str:

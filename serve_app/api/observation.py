@@ -184,7 +184,7 @@ def _facts(seen: Observation, route: str, total_s: float) -> dict[str, object]:
     if seen.summary is not None:
         stages = {stage: seconds for stage, seconds in seen.summary.timings_s.items() if stage != "first_audio"}
         facts |= {f"{stage}_seconds": round(seconds, 4) for stage, seconds in stages.items()}
-        facts |= {"sentences": seen.summary.num_sentences, "codes": seen.summary.num_codes}
+        facts |= {"sentences": len(seen.summary.sentences), "codes": seen.summary.num_codes}
     return facts
 
 

@@ -1,7 +1,6 @@
 """POST /v1/audio/speech: OpenAI's shape, streamed as it is spoken, with a reference recording as our extension."""
 
 import dataclasses
-from collections.abc import AsyncIterator
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -9,8 +8,9 @@ from fastapi.responses import Response
 from serve_app.api.body import parse_strings, read_form, read_json
 from serve_app.api.deps import ApiState, FactsDep, SpeakerDep, StateDep, check_speakable, checked_text
 from serve_app.api.errors import InvalidField, fields_named
+from serve_app.api.events import MIME_TYPE, error_event, speech_events
 from serve_app.api.schemas import SpeechBody, body_docs
-from serve_app.api.streaming import AudioResponse, encoded, opened
+from serve_app.api.streaming import StreamedResponse, encoded, opened
 from serve_app.audio.encoders import encoder_for
 from serve_app.audio.pcm import Recording
 from serve_app.speech.request import ServiceStatus, SpeechRequest
@@ -38,16 +38,22 @@ class _Asked:
 @router.post(
     "/v1/audio/speech", response_class=Response, openapi_extra=body_docs(SpeechBody, reference_audio=_FILE_DOCS)
 )
-async def speak(request: Request, state: StateDep, facts: FactsDep, speaker: SpeakerDep) -> AudioResponse:
-    """The text as audio, sent while it is spoken. A transfer that ends without its last chunk has failed."""
+async def speak(request: Request, state: StateDep, facts: FactsDep, speaker: SpeakerDep) -> StreamedResponse:
+    """The text as audio, sent while it is spoken. A transfer that ends without its last chunk has failed.
+
+    With `stream_format` sse: events `speech.audio.delta`, whose `audio` joined is the file, and `speech.audio.done`; an
+    event `error` takes the place of the last where the speech fails on the way.
+    """
     asked = await _read(request, state)
     with fields_named({"text": "input", "reference": asked.reference_field}):
         speech_request = await _to_speech_request(asked, state, facts)
         chunks = await opened(speaker.start(speech_request, facts.sample_rate_hz))
-    encoder = encoder_for(asked.body.response_format)
+    encoder = encoder_for(asked.body.response_format, facts.sample_rate_hz)
     headers = {"x-sample-rate": str(facts.sample_rate_hz), "cache-control": "no-store"}
-    blocks: AsyncIterator[bytes] = encoded(chunks, encoder)
-    return AudioResponse(blocks, media_type=encoder.mime_type, headers=headers)
+    if asked.body.stream_format == "sse":
+        events = speech_events(chunks, encoder)
+        return StreamedResponse(events, media_type=MIME_TYPE, headers=headers, last_words=error_event)
+    return StreamedResponse(encoded(chunks, encoder), media_type=encoder.mime_type, headers=headers)
 
 
 async def _read(request: Request, state: ApiState) -> _Asked:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from serve_app.api.body import read_json
 from serve_app.api.deps import ApiState, FactsDep, SpeakerDep, StateDep, check_speakable, checked_text
 from serve_app.api.errors import fields_named
-from serve_app.api.schemas import SynthesizeBody, SynthesizeResponse, body_docs
+from serve_app.api.schemas import SentenceResponse, SynthesizeBody, SynthesizeResponse, body_docs
 from serve_app.audio.encoders import encode_wav
 from serve_app.audio.pcm import Samples
 from serve_app.speech.request import ServiceStatus, SpeechRequest, collect
@@ -37,6 +37,9 @@ async def synthesize(request: Request, state: StateDep, facts: FactsDep, speaker
         processing_time=now_s - started_s,
         sample_rate=facts.sample_rate_hz,
         duration_s=summary.duration_s,
+        sentences=[
+            SentenceResponse(text=each.text, start_s=each.start_s, end_s=each.end_s) for each in summary.sentences
+        ],
         timings={**summary.timings_s, "encoding": now_s - encoding_started_s},
         warnings=list(summary.warnings),
         seed=summary.seed,

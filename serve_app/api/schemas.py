@@ -32,6 +32,14 @@ class SynthesizeBody(_RequestBody):
     seed: Seed | None = None
 
 
+class SentenceResponse(BaseModel):
+    """When one sentence is heard."""
+
+    text: str = Field(description="as it was given to the model, spaces and punctuation made regular")
+    start_s: float = Field(description="seconds from the start of the audio")
+    end_s: float
+
+
 class SynthesizeResponse(BaseModel):
     """The answer of POST /synthesize_base64."""
 
@@ -40,6 +48,7 @@ class SynthesizeResponse(BaseModel):
     processing_time: float = Field(description="seconds from the request to this answer")
     sample_rate: int
     duration_s: float
+    sentences: list[SentenceResponse]
     timings: dict[str, float] = Field(description="seconds per stage")
     warnings: list[str]
     seed: int
@@ -51,12 +60,11 @@ class SpeechBody(_RequestBody):
     input: str
     voice: Name = DEFAULT_VOICE
     model: Name | None = Field(None, description="accepted and ignored: a service speaks with one model")
-    response_format: Literal["wav", "pcm"] = Field(
-        "wav",
-        description="pcm: 16-bit little-endian mono; OpenAI's other formats, its default mp3 too, come later",
+    response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] = Field(
+        "mp3", description="24 kHz mono; opus is in an Ogg file; pcm is 16-bit little-endian samples alone"
     )
     speed: Speed = 1.0
-    stream_format: Literal["audio"] = "audio"
+    stream_format: Literal["audio", "sse"] = Field("audio", description="sse: audio in base64 in server-sent events")
     language: Language | None = Field(
         None, description="defaults to en, or to the model's first language if it lacks English"
     )
@@ -76,16 +84,34 @@ class HealthResponse(BaseModel):
     notices: list[str]
 
 
-class VoiceResponse(BaseModel):
-    """One voice of GET /v1/voices."""
+class ModelResponse(BaseModel):
+    """GET /v1/models/{name}, in OpenAI's shape; `languages` is ours."""
 
+    id: str
+    object: Literal["model"] = "model"
+    created: Annotated[int, Field(description="OpenAI's field; when a checkpoint was made is not known")] = 0
+    owned_by: str = "xtts-serve"
+    languages: list[str]
+
+
+class ModelsResponse(BaseModel):
+    """GET /v1/models."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelResponse]
+
+
+class VoiceResponse(BaseModel):
+    """One voice of GET /v1/audio/voices."""
+
+    id: str = Field(description="what `voice` names it by")
     name: str
     description: str
     licence: str = Field(description="of what the voice was learnt from; empty where the checkpoint does not say")
 
 
 class VoicesResponse(BaseModel):
-    """GET /v1/voices."""
+    """GET /v1/audio/voices."""
 
     voices: list[VoiceResponse]
 

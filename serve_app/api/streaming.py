@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -61,11 +61,21 @@ async def encoded(chunks: AsyncIterator[AudioChunk], encoder: Encoder) -> AsyncG
         yield block
 
 
-class AudioResponse(Response):
-    """Sends blocks as they come. An error leaves the body without its end, so that the client sees a cut transfer."""
+class StreamedResponse(Response):
+    """Sends blocks as they come. An error leaves the body without its end, so that the client sees a cut transfer.
 
-    def __init__(self, blocks: AsyncIterator[bytes], *, media_type: str, headers: Mapping[str, str]) -> None:
-        self._blocks = blocks
+    `last_words` gives the block that is sent before, where the body's format has words for an error.
+    """
+
+    def __init__(
+        self,
+        blocks: AsyncIterator[bytes],
+        *,
+        media_type: str,
+        headers: Mapping[str, str],
+        last_words: Callable[[ServiceError], bytes] | None = None,
+    ) -> None:
+        self._blocks, self._last_words = blocks, last_words
         self.status_code = 200
         self.media_type = media_type
         self.background = None
@@ -79,5 +89,7 @@ class AudioResponse(Response):
         except ServiceError as error:
             request_id = scope.get("state", {}).get("request_id")
             logger.error("request %s was cut in mid-stream: %s: %s", request_id, error.code, error.message)
+            if self._last_words is not None:
+                await send({"type": "http.response.body", "body": self._last_words(error), "more_body": True})
             raise
         await send({"type": "http.response.body", "body": b"", "more_body": False})

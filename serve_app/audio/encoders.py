@@ -5,8 +5,10 @@ A stream is `start()`, any number of `encode(samples)`, `finish()`; joined in th
 
 import struct
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
+from serve_app.audio.compressed import CODECS, CompressedEncoder
 from serve_app.audio.pcm import Samples, to_int16_bytes
 from serve_app.errors import RequestError
 
@@ -70,9 +72,10 @@ def encode_wav(samples: Samples, sample_rate_hz: int = SAMPLE_RATE_HZ) -> bytes:
 
 
 def encoder_for(format_name: str, sample_rate_hz: int = SAMPLE_RATE_HZ, *, field: str = "response_format") -> Encoder:
-    """A new encoder of the format named `wav` or `pcm`. Raises RequestError for another, naming those known."""
+    """A new encoder of the format named: mp3, opus, aac, flac, wav or pcm. Raises RequestError for another."""
     makers: dict[str, Callable[[], Encoder]] = {
-        "wav": lambda: WavEncoder(sample_rate_hz),
+        **{name: partial(CompressedEncoder, codec, sample_rate_hz) for name, codec in CODECS.items()},
+        "wav": partial(WavEncoder, sample_rate_hz),
         "pcm": PcmEncoder,
     }
     if format_name not in makers:

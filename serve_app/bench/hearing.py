@@ -101,7 +101,7 @@ def run_teacher_bench(voices: Sequence[str], sentences: Sequence[str], echo: Ech
 
 
 def _speak(client: httpx2.Client, ears: Ears, voice: str, sentence: str, seed: int) -> Spoken:
-    body = {"input": sentence, "voice": voice, "language": "en", "seed": seed}
+    body = {"input": sentence, "voice": voice, "language": "en", "seed": seed, "response_format": "wav"}
     try:
         answer = client.post("/v1/audio/speech", json=body)
     except httpx2.RemoteProtocolError:  # a stream that was cut: the model came to its last position without an end

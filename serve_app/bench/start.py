@@ -40,7 +40,7 @@ def run_start_bench(settings: Settings, num_rounds: int, json_file: Path | None,
         loads_s.append(alone.load_s)
         language, text = texts_in(alone.languages)[0]
         for name, mine in starts.items():
-            mine.append(_start(settings, KINDS[name], {"input": text, "language": language}))
+            mine.append(_start(settings, KINDS[name], {"input": text, "language": language, "response_format": "wav"}))
             echo(f"round {number + 1}, {name}: first audio {mine[-1].first_audio_s:.1f} s after the command")
     report: dict[str, Any] = {
         "machine": machine(),

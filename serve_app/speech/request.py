@@ -40,12 +40,22 @@ class SpeechRequest:
 
 
 @dataclass(frozen=True)
+class SentenceTiming:
+    """When a sentence is heard, in seconds of the audio. `text` is normalised (see `text.normalize`)."""
+
+    text: str
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True)
 class SpeechSummary:
     """What is known when the last sample is out."""
 
     duration_s: float
+    num_text_tokens: int
     num_codes: int
-    num_sentences: int
+    sentences: tuple[SentenceTiming, ...]
     seed: int
     timings_s: dict[str, float]  # stage → seconds: text, voice, queue, first_audio, synthesis
     warnings: tuple[str, ...] = ()

@@ -21,7 +21,14 @@ from serve_app.metrics import NOT_RECORDED, Metrics
 from serve_app.model.config import CODE_RATE_HZ, SAMPLE_RATE_HZ, ModelConfig
 from serve_app.model.tokenizer import Tokenizer
 from serve_app.settings import Settings
-from serve_app.speech.request import AudioChunk, ServiceLoad, ServiceStatus, SpeechRequest, SpeechSummary
+from serve_app.speech.request import (
+    AudioChunk,
+    SentenceTiming,
+    ServiceLoad,
+    ServiceStatus,
+    SpeechRequest,
+    SpeechSummary,
+)
 from serve_app.text.languages import expected_codes, resolve_language
 from serve_app.text.normalize import normalize
 from serve_app.text.sentences import split_in_half, split_sentences
@@ -48,6 +55,15 @@ class SpokenSentence:
         assert not self.is_heard
         while not self.outputs.empty():
             self.outputs.get_nowait()
+
+
+@dataclass(frozen=True)
+class SplitText:
+    """A text as it will be read, and what its author should know."""
+
+    sentences: list[str]
+    num_tokens: int
+    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -125,31 +141,40 @@ class SpeechService:
         """See `SpeechBackend`. The last chunk is empty but for the summary."""
         clock = Clock()
         language = resolve_language(request.language, self._config.languages)
-        sentences, text_warnings = await asyncio.to_thread(self._split, request.text, language)
+        text = await asyncio.to_thread(self._split, request.text, language)
         clock.mark("text")
         voice, voice_warnings = await self._voice(request)
         clock.mark("voice")
         seed = secrets.randbits(31) if request.seed is None else request.seed
         num_samples = num_codes = 0
-        expected_s = [self._expected_codes(each, language) / CODE_RATE_HZ / request.speed for each in sentences]
-        plan = Plan(sentences, expected_s, language, voice, request, seed)
+        expected_s = [self._expected_codes(each, language) / CODE_RATE_HZ / request.speed for each in text.sentences]
+        plan = Plan(text.sentences, expected_s, language, voice, request, seed)
+        starts: list[int] = []  # of the sentences, in samples
         async with aclosing(self._speak(plan)) as outputs:
             async for index, output in outputs:
                 if num_samples == 0:
                     clock.timings_s |= {"queue": output.queue_s, "first_audio": clock.elapsed_s}
+                if len(starts) == index:
+                    starts.append(num_samples)
                 yield AudioChunk(output.samples, num_samples, index)
                 num_samples += len(output.samples)
                 num_codes += output.num_codes if output.finish_reason is not None else 0
         clock.mark("synthesis")
-        warnings = (*text_warnings, *voice_warnings, *self._notices)
-        duration_s = num_samples / SAMPLE_RATE_HZ
-        summary = SpeechSummary(duration_s, num_codes, len(sentences), seed, clock.timings_s, warnings)
-        yield AudioChunk(NO_SAMPLES, num_samples, len(sentences) - 1, summary)
+        summary = SpeechSummary(
+            duration_s=num_samples / SAMPLE_RATE_HZ,
+            num_text_tokens=text.num_tokens,
+            num_codes=num_codes,
+            sentences=_timings(text.sentences, [*starts, num_samples]),
+            seed=seed,
+            timings_s=clock.timings_s,
+            warnings=(*text.warnings, *voice_warnings, *self._notices),
+        )
+        yield AudioChunk(NO_SAMPLES, num_samples, len(text.sentences) - 1, summary)
 
     # -- text and voice ------------------------------------------------------------------------------------------------
 
-    def _split(self, text: str, language: str) -> tuple[list[str], tuple[str, ...]]:
-        """The sentences of a text and what its author should know. Raises `EmptyText`."""
+    def _split(self, text: str, language: str) -> SplitText:
+        """Raises `EmptyText`."""
         normalized = normalize(text, language)
         sentences = split_sentences(
             normalized.text,
@@ -166,7 +191,8 @@ class SpeechService:
         unknown = self._tokenizer.unknown_characters(normalized.text, language)
         if unknown:
             warnings.append(f"the model's vocabulary has no symbol for: {' '.join(unknown)}")
-        return sentences, tuple(warnings)
+        num_tokens = sum(self._tokenizer.count(sentence, language) for sentence in sentences)
+        return SplitText(sentences, num_tokens, tuple(warnings))
 
     def _expected_codes(self, sentence: str, language: str) -> float:
         per_token = self._config.fixed_codes_per_token
@@ -276,6 +302,14 @@ class Clock:
         now_s = time.perf_counter()
         self.timings_s[stage] = now_s - self._last_s
         self._last_s = now_s
+
+
+def _timings(sentences: list[str], bounds: list[int]) -> tuple[SentenceTiming, ...]:
+    """`bounds`: the first sample of each sentence, and the end of the last."""
+    return tuple(
+        SentenceTiming(text, start / SAMPLE_RATE_HZ, end / SAMPLE_RATE_HZ)
+        for text, start, end in zip(sentences, bounds, bounds[1:], strict=True)
+    )
 
 
 async def _outputs(spoken: SpokenSentence) -> AsyncGenerator[SequenceOutput]:

@@ -151,14 +151,15 @@ def test_hostile_body_is_refused(shared: Server, route: str, content: bytes, sta
     assert shared.backend.requests == []
 
 
-@pytest.mark.parametrize("value", ["mp3", "flac", "WAV", "", None, 5])
+@pytest.mark.parametrize("value", ["mp5", "ogg", "WAV", "", None, 5])
 def test_unknown_response_format_is_refused(shared: Server, value: Any) -> None:
     answer = shared.client.post(OPENAI, json={"input": "x", "response_format": value})
     assert (answer.status_code, error_of(answer)["param"]) == (422, "response_format")
 
 
-def test_event_stream_that_we_do_not_have_is_refused(shared: Server) -> None:
-    answer = shared.client.post(OPENAI, json={"input": "x", "stream_format": "sse"})
+@pytest.mark.parametrize("value", ["websocket", "SSE", "", None, True])
+def test_unknown_stream_format_is_refused(shared: Server, value: Any) -> None:
+    answer = shared.client.post(OPENAI, json={"input": "x", "stream_format": value})
     assert (answer.status_code, error_of(answer)["param"]) == (422, "stream_format")
 
 

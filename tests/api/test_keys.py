@@ -45,7 +45,7 @@ def bearer(key: str) -> dict[str, str]:
 def test_who_has_no_key_is_refused(guarded: Server, headers: dict[str, str]) -> None:
     for answer in (
         guarded.client.post(ROUTE, json={"input": "x"}, headers=headers),
-        guarded.client.get("/v1/voices", headers=headers),
+        guarded.client.get("/v1/audio/voices", headers=headers),
         guarded.client.get("/docs", headers=headers),
         guarded.client.get("/no/such/path", headers=headers),
     ):

@@ -2,8 +2,11 @@
 
 import base64
 import io
+import json
 import time
+from typing import Any, Literal
 
+import av
 import httpx
 import numpy as np
 import openai
@@ -51,6 +54,90 @@ def test_openai_client_streams_pcm(server: Server) -> None:
     assert audio == to_int16_bytes(sine_for(SpeechRequest("Hello", "ko", voice="anna", seed=3)))
 
 
+@pytest.mark.parametrize(
+    ("format_name", "mime_type"),
+    [(None, "audio/mpeg"), ("opus", "audio/ogg"), ("aac", "audio/aac"), ("flac", "audio/flac")],
+)
+def test_openai_client_gets_every_format(
+    server: Server, format_name: Literal["opus", "aac", "flac"] | None, mime_type: str
+) -> None:
+    """OpenAI's own default, MP3, is ours."""
+    wanted = {} if format_name is None else {"response_format": format_name}
+    with openai_client(server) as client:
+        answer = client.audio.speech.create(model="tts-1", voice="default", input="Hello, you there.", **wanted)
+    assert answer.response.headers["content-type"] == mime_type
+    with av.open(io.BytesIO(answer.content)) as container:
+        frames = list(container.decode(audio=0))
+    duration_s = sum(frame.samples for frame in frames) / frames[0].sample_rate
+    spoken_s = len(sine_for(SpeechRequest("Hello, you there.", "en"))) / 24_000
+    assert spoken_s <= duration_s < spoken_s + 0.13
+
+
+def test_openai_client_lists_models(server: Server) -> None:
+    with openai_client(server) as client:
+        assert [(each.id, each.object) for each in client.models.list()] == [("fake", "model")]
+        assert client.models.retrieve("fake").owned_by == "xtts-serve"
+        with pytest.raises(openai.NotFoundError) as caught:
+            client.models.retrieve("gpt-4o-mini-tts")
+    assert caught.value.code == "model_not_found"
+
+
+def events_of(server: Server, **fields: object) -> list[dict[str, Any]]:
+    with server.client.stream("POST", ROUTE, json={"stream_format": "sse", **fields}) as answer:
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+        events = b"".join(answer.iter_raw()).decode().split("\n\n")
+    assert events.pop() == "" and all(event.startswith("data: ") for event in events)
+    return [json.loads(event.removeprefix("data: ")) for event in events]
+
+
+@pytest.mark.parametrize("format_name", ["wav", "pcm", "mp3"])
+def test_events_hold_the_file_and_its_sentences(server: Server, format_name: str) -> None:
+    body = {"input": "Hello, you.", "seed": 5, "response_format": format_name}
+    whole = server.client.post(ROUTE, json=body).content
+    *deltas, done = events_of(server, **body)
+    assert b"".join(base64.b64decode(each["audio"]) for each in deltas) == whole
+    assert {(each["type"], each["sentence_index"]) for each in deltas} == {("speech.audio.delta", 0)}
+    assert len(deltas) >= 3
+    num_codes = 11 * 1_200 // 1_024
+    assert done == {
+        "type": "speech.audio.done",
+        "usage": {"input_tokens": 11, "output_tokens": num_codes, "total_tokens": 11 + num_codes},
+        "duration_s": 0.55,
+        "sentences": [{"index": 0, "text": "Hello, you.", "start_s": 0.0, "end_s": 0.55}],
+        "seed": 5,
+        "warnings": [],
+    }
+
+
+def test_event_comes_as_soon_as_its_audio(server: Server) -> None:
+    server.backend.configure(chunk_delay_s=0.2)
+    body = {"input": "Hello, world", "response_format": "pcm", "stream_format": "sse"}
+    started_s = time.perf_counter()
+    with server.client.stream("POST", ROUTE, json=body) as answer:
+        lines = answer.iter_lines()
+        assert next(lines).startswith('data: {"type":"speech.audio.delta"')
+        assert time.perf_counter() - started_s < 0.2
+        assert sum(line.startswith("data: ") for line in lines) == 6
+
+
+def test_failure_in_mid_stream_is_the_last_event(server: Server) -> None:
+    server.backend.configure(fails_after_chunks=2)
+    received: list[bytes] = []
+    with (
+        server.client.stream("POST", ROUTE, json={"input": "Hello, world", "stream_format": "sse"}) as answer,
+        pytest.raises(httpx.RemoteProtocolError),
+    ):
+        received.extend(answer.iter_raw())
+    last = json.loads(b"".join(received).decode().split("\n\n")[-2].removeprefix("data: "))
+    assert last["type"] == "error"
+    assert (last["error"]["code"], last["error"]["type"]) == ("synthesis_failed", "server_error")
+
+
+def test_refusal_before_the_first_event_has_its_status(server: Server) -> None:
+    server.backend.configure(max_streams=0)
+    assert server.client.post(ROUTE, json={"input": "x", "stream_format": "sse"}).status_code == 429
+
+
 def test_openai_client_reads_our_errors(server: Server) -> None:
     server.backend.configure(error=VoiceNotFound("There is no voice gone.", field="voice"))
     with openai_client(server) as client, pytest.raises(openai.NotFoundError) as caught:
@@ -61,8 +148,9 @@ def test_openai_client_reads_our_errors(server: Server) -> None:
 
 def test_audio_is_sent_while_it_is_spoken(server: Server) -> None:
     server.backend.configure(chunk_delay_s=0.2)
+    body = {"input": "Hello, world", "response_format": "wav"}
     started_s = time.perf_counter()
-    with server.client.stream("POST", ROUTE, json={"input": "Hello, world"}) as answer:
+    with server.client.stream("POST", ROUTE, json=body) as answer:
         blocks = answer.iter_raw()
         first = next(blocks)
         first_s = time.perf_counter() - started_s

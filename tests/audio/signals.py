@@ -26,6 +26,13 @@ def tone(duration_s: float, sample_rate_hz: int, frequency_hz: float = 220.0) ->
     return (0.4 * np.sin(2 * np.pi * frequency_hz * time_s)).astype(np.float32)
 
 
+def sweep(duration_s: float, sample_rate_hz: int = 24_000) -> Samples:
+    """From 150 to 3,000 Hz: no two places in it are alike."""
+    time_s = np.arange(round(duration_s * sample_rate_hz)) / sample_rate_hz
+    phase = 2 * np.pi * (150.0 * time_s + (3_000.0 - 150.0) / (2 * duration_s) * time_s**2)
+    return (0.4 * np.sin(phase)).astype(np.float32)
+
+
 def write(samples: npt.NDArray[np.float32], sample_rate_hz: int, name: str = "wav") -> bytes:
     """A whole file; `samples` is [frames] or [frames, channels]."""
     file_format, subtype = FORMATS[name]

@@ -47,9 +47,12 @@ def voice_ear() -> VoiceEar:
     return VoiceEar()
 
 
+DEFAULTS = {"language": "en", "seed": 1, "response_format": "wav"}
+
+
 def _speak(server: Server, text: str, **fields: object) -> Samples:
     with server.client() as client:
-        answer = client.post("/v1/audio/speech", json={"input": text, "language": "en", "seed": 1, **fields})
+        answer = client.post("/v1/audio/speech", json={**DEFAULTS, "input": text, **fields})
     assert answer.status_code == 200, answer.text
     samples, rate_hz = soundfile.read(io.BytesIO(answer.content), dtype="float32")
     assert rate_hz == 24_000
@@ -73,7 +76,7 @@ def test_held_out_sentences_are_understood(mini: Server) -> None:
 @pytest.mark.slow
 def test_voices_have_a_name_and_a_licence(mini: Server) -> None:
     with mini.client() as client:
-        voices = {each["name"]: each for each in client.get("/v1/voices").json()["voices"]}
+        voices = {each["name"]: each for each in client.get("/v1/audio/voices").json()["voices"]}
     assert set(voices) == {"default", *VOICES}
     assert all(each["licence"] and each["description"] for each in voices.values())
     for names, word in ((FEMALE, "female"), (MALE, "male")):

@@ -43,7 +43,7 @@ def test_first_audio_is_far_ahead_of_the_last(local_server: Server) -> None:
 def test_wav_stream_is_a_header_of_unknown_length_and_the_pcm(local_server: Server) -> None:
     body = {"input": TEXTS["en"] + ". " + TEXTS["en"], "seed": 3}
     with local_server.client() as client:
-        wav = client.post(SPEECH, json=body)
+        wav = client.post(SPEECH, json={**body, "response_format": "wav"})
         pcm = client.post(SPEECH, json={**body, "response_format": "pcm"})
     assert (wav.headers["content-type"], pcm.headers["content-type"]) == ("audio/wav", "audio/pcm")
     assert pcm.headers["x-sample-rate"] == "24000"

@@ -1,0 +1,65 @@
+"""Speech as server-sent events, OpenAI's by name: audio in base64, and at the end what is known of the whole."""
+
+import base64
+import json
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
+
+from serve_app.api.errors import error_object
+from serve_app.audio.encoders import Encoder
+from serve_app.errors import ServiceError
+from serve_app.speech.request import AudioChunk, SpeechSummary
+
+logger = logging.getLogger(__name__)
+
+MIME_TYPE = "text/event-stream"
+
+
+async def speech_events(chunks: AsyncIterator[AudioChunk], encoder: Encoder) -> AsyncGenerator[bytes]:
+    """`speech.audio.delta` events, whose audio joined is one file of the encoder's format, and `speech.audio.done`."""
+    head = encoder.start()
+    async for chunk in chunks:
+        if audio := head + encoder.encode(chunk.samples):
+            yield _event(_delta(audio, chunk.sentence_index))
+        head = b""
+        if chunk.summary is not None:
+            if audio := encoder.finish():
+                yield _event(_delta(audio, chunk.sentence_index))
+            yield _event(_done(chunk.summary))
+
+
+def _delta(audio: bytes, sentence_index: int) -> dict[str, Any]:
+    return {
+        "type": "speech.audio.delta",
+        "audio": base64.b64encode(audio).decode("ascii"),
+        "sentence_index": sentence_index,
+    }
+
+
+def _done(summary: SpeechSummary) -> dict[str, Any]:
+    """OpenAI's usage counts tokens: ours are the model's own, of text and of audio (21.5 a second)."""
+    return {
+        "type": "speech.audio.done",
+        "usage": {
+            "input_tokens": summary.num_text_tokens,
+            "output_tokens": summary.num_codes,
+            "total_tokens": summary.num_text_tokens + summary.num_codes,
+        },
+        "duration_s": summary.duration_s,
+        "sentences": [
+            {"index": index, "text": each.text, "start_s": each.start_s, "end_s": each.end_s}
+            for index, each in enumerate(summary.sentences)
+        ],
+        "seed": summary.seed,
+        "warnings": list(summary.warnings),
+    }
+
+
+def error_event(error: ServiceError) -> bytes:
+    """The last event of a stream that failed: OpenAI's error object."""
+    return _event({"type": "error", "error": error_object(error)})
+
+
+def _event(content: dict[str, Any]) -> bytes:
+    return b"data: " + json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
