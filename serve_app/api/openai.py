@@ -75,6 +75,7 @@ async def _to_speech_request(asked: _Asked, state: ApiState, facts: ServiceStatu
         reference=await _reference(asked, state),
         speed=body.speed,
         seed=body.seed,
+        sampling=body.sampling,
     )
     return await check_speakable(request, facts)
 

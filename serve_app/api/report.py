@@ -53,7 +53,15 @@ async def _to_speech_request(body: SynthesizeBody, state: ApiState, facts: Servi
     reference = None
     if body.speaker_wav_b64 is not None:
         reference = await state.references.decode_base64(body.speaker_wav_b64, "speaker_wav_b64")
-    request = SpeechRequest(text, language, reference=reference, speed=body.speed, seed=body.seed, is_streaming=False)
+    request = SpeechRequest(
+        text,
+        language,
+        reference=reference,
+        speed=body.speed,
+        seed=body.seed,
+        sampling=body.sampling,
+        is_streaming=False,
+    )
     return await check_speakable(request, facts)
 
 

@@ -7,13 +7,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from serve_app.speech.request import DEFAULT_VOICE
+from serve_app.speech.request import DEFAULT_VOICE, SamplingOptions
 
 Speed = Annotated[
     float,
     Field(ge=0.5, le=2.0, allow_inf_nan=False, description="tempo: the duration is divided by it, the pitch stays"),
 ]
 Seed = Annotated[int, Field(ge=0, lt=2**63, description="the same seed gives the same speech; drawn when left out")]
+Temperature = Annotated[float, Field(ge=0.05, le=2.0, allow_inf_nan=False, description="lower is steadier")]
+TopK = Annotated[int, Field(ge=1, le=1_024, description="codes to choose among")]
+TopP = Annotated[float, Field(ge=0.01, le=1.0, allow_inf_nan=False, description="likelihood to choose within")]
+RepetitionPenalty = Annotated[
+    float, Field(ge=1.0, le=20.0, allow_inf_nan=False, description="of codes that were chosen before; 1 is none")
+]
 Language = Annotated[str, Field(max_length=35)]  # the longest a language tag need be: RFC 5646, 4.4.1
 Name = Annotated[str, Field(max_length=200)]
 
@@ -22,14 +28,27 @@ class _RequestBody(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class SynthesizeBody(_RequestBody):
+class _SpeechFields(_RequestBody):
+    """How to speak, whichever route is asked. What is left out of the sampling is the checkpoint's own."""
+
+    speed: Speed = 1.0
+    seed: Seed | None = None
+    temperature: Temperature | None = None
+    top_k: TopK | None = None
+    top_p: TopP | None = None
+    repetition_penalty: RepetitionPenalty | None = None
+
+    @property
+    def sampling(self) -> SamplingOptions:
+        return SamplingOptions(self.temperature, self.top_k, self.top_p, self.repetition_penalty)
+
+
+class SynthesizeBody(_SpeechFields):
     """POST /synthesize_base64."""
 
     text: str
     lang: Language | None = Field(None, description="defaults to ko, or to the model's first language")
-    speed: Speed = 1.0
     speaker_wav_b64: str | None = Field(None, description="a recording of the voice to clone: a file in base64")
-    seed: Seed | None = None
 
 
 class SentenceResponse(BaseModel):
@@ -54,8 +73,8 @@ class SynthesizeResponse(BaseModel):
     seed: int
 
 
-class SpeechBody(_RequestBody):
-    """POST /v1/audio/speech, in OpenAI's shape; `language`, `seed` and `reference_audio_b64` are ours."""
+class SpeechBody(_SpeechFields):
+    """POST /v1/audio/speech, in OpenAI's shape; `language`, `seed`, the sampling and `reference_audio_b64` are ours."""
 
     input: str
     voice: Name = DEFAULT_VOICE
@@ -63,12 +82,10 @@ class SpeechBody(_RequestBody):
     response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] = Field(
         "mp3", description="24 kHz mono; opus is in an Ogg file; pcm is 16-bit little-endian samples alone"
     )
-    speed: Speed = 1.0
     stream_format: Literal["audio", "sse"] = Field("audio", description="sse: audio in base64 in server-sent events")
     language: Language | None = Field(
         None, description="defaults to en, or to the model's first language if it lacks English"
     )
-    seed: Seed | None = None
     reference_audio_b64: str | None = Field(None, description="a recording of the voice to clone: a file in base64")
 
 

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from itertools import pairwise
 from types import MappingProxyType
 
 import numpy as np
@@ -308,7 +309,7 @@ def _timings(sentences: list[str], bounds: list[int]) -> tuple[SentenceTiming, .
     """`bounds`: the first sample of each sentence, and the end of the last."""
     return tuple(
         SentenceTiming(text, start / SAMPLE_RATE_HZ, end / SAMPLE_RATE_HZ)
-        for text, start, end in zip(sentences, bounds, bounds[1:], strict=True)
+        for text, (start, end) in zip(sentences, pairwise(bounds), strict=True)
     )
 
 

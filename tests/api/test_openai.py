@@ -17,7 +17,7 @@ from serve_app.api.openai import FILE_FIELD
 from serve_app.audio.pcm import to_int16_bytes
 from serve_app.errors import ReferenceTooShort, Unavailable, VoiceNotFound
 from serve_app.settings import Settings
-from serve_app.speech.request import SpeechRequest
+from serve_app.speech.request import SamplingOptions, SpeechRequest
 from tests.api.conftest import Server, running
 from tests.api.test_report import wav_bytes
 from tests.fakes import sine_for
@@ -159,6 +159,18 @@ def test_audio_is_sent_while_it_is_spoken(server: Server) -> None:
     assert answer.headers["x-sample-rate"] == "24000"
     assert first_s < 0.2 < 1.0 < time.perf_counter() - started_s
     assert total == 44 + 2 * 12 * 1_200
+
+
+@pytest.mark.parametrize(("route", "is_form"), [(ROUTE, False), (ROUTE, True), ("/synthesize_base64", False)])
+def test_sampling_reaches_the_backend(server: Server, route: str, is_form: bool) -> None:
+    fields = {"input": "x", "text": "x", "temperature": 0.4, "top_k": 3, "top_p": 0.5, "repetition_penalty": 2.0}
+    form = {name: str(value) for name, value in fields.items()}
+    body: dict[str, Any] = {"data": form, "files": {FILE_FIELD: wav_bytes()}} if is_form else {"json": fields}
+    answer = server.client.post(route, **body)
+    assert answer.status_code == 200, answer.text
+    assert server.backend.requests[0].sampling == SamplingOptions(0.4, 3, 0.5, 2.0)
+    assert server.client.post(ROUTE, json={"input": "x", "top_k": None}).status_code == 200
+    assert server.backend.requests[1].sampling == SamplingOptions()
 
 
 @pytest.mark.parametrize(("languages", "expected"), [(("ko", "en"), "en"), (("de", "ko"), "de")])

@@ -3,6 +3,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import aclosing
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,18 @@ def test_same_sentence_twice_is_spoken_twice_anew(service: SpeechService) -> Non
     heard = run(hear(service, SpeechRequest(f"{SENTENCES[0]} {SENTENCES[0]}", "en", seed=5)))
     assert len(heard.summary.sentences) == 2
     assert largest_difference(heard.sentence(0), heard.sentence(1)) > 0.01
+
+
+@pytest.mark.parametrize("is_streaming", [True, False])
+def test_sentences_are_timed_as_they_are_heard(service: SpeechService, is_streaming: bool) -> None:
+    heard = run(hear(service, SpeechRequest(" ".join(SENTENCES), "en", seed=5, is_streaming=is_streaming)))
+    timings = heard.summary.sentences
+    assert [each.text for each in timings] == list(SENTENCES)
+    assert timings[0].start_s == 0.0 and timings[-1].end_s == heard.summary.duration_s
+    assert all(one.end_s == other.start_s for one, other in pairwise(timings))
+    lengths = [len(heard.sentence(index)) for index in range(len(SENTENCES))]
+    assert [round((each.end_s - each.start_s) * 24_000) for each in timings] == lengths
+    assert heard.summary.num_text_tokens > 5 * len(SENTENCES)
 
 
 def test_seeds_of_sentences_and_halves_differ() -> None:
