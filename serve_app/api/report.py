@@ -12,7 +12,8 @@ from serve_app.api.errors import fields_named
 from serve_app.api.schemas import SentenceResponse, SynthesizeBody, SynthesizeResponse, body_docs
 from serve_app.audio.encoders import encode_wav
 from serve_app.audio.pcm import Samples
-from serve_app.speech.request import ServiceStatus, SpeechRequest, collect
+from serve_app.speech.request import ServiceStatus, SpeechRequest, SpeechSummary, collect
+from serve_app.text.captions import srt, vtt
 from serve_app.text.languages import default_language, resolve_language
 
 router = APIRouter(tags=["speech"])
@@ -40,6 +41,7 @@ async def synthesize(request: Request, state: StateDep, facts: FactsDep, speaker
         sentences=[
             SentenceResponse(text=each.text, start_s=each.start_s, end_s=each.end_s) for each in summary.sentences
         ],
+        captions=_captions(body, summary),
         timings={**summary.timings_s, "encoding": now_s - encoding_started_s},
         warnings=list(summary.warnings),
         seed=summary.seed,
@@ -63,6 +65,13 @@ async def _to_speech_request(body: SynthesizeBody, state: ApiState, facts: Servi
         is_streaming=False,
     )
     return await check_speakable(request, facts)
+
+
+def _captions(body: SynthesizeBody, summary: SpeechSummary) -> str | None:
+    if body.captions is None:
+        return None
+    cues = [(each.text, each.start_s, each.end_s) for each in summary.sentences]
+    return srt(cues) if body.captions == "srt" else vtt(cues)
 
 
 def _wav_base64(samples: Samples, sample_rate_hz: int) -> str:

@@ -49,6 +49,7 @@ class SynthesizeBody(_SpeechFields):
     text: str
     lang: Language | None = Field(None, description="defaults to ko, or to the model's first language")
     speaker_wav_b64: str | None = Field(None, description="a recording of the voice to clone: a file in base64")
+    captions: Literal["srt", "vtt"] | None = Field(None, description="captions to answer with: SubRip or WebVTT")
 
 
 class SentenceResponse(BaseModel):
@@ -68,6 +69,7 @@ class SynthesizeResponse(BaseModel):
     sample_rate: int
     duration_s: float
     sentences: list[SentenceResponse]
+    captions: str | None = Field(description="a file of the kind that was asked for")
     timings: dict[str, float] = Field(description="seconds per stage")
     warnings: list[str]
     seed: int

@@ -42,6 +42,17 @@ def test_synthesize_as_an_existing_client_does(server: Server) -> None:
     assert found["warnings"] == [] and found["seed"] == 1234
 
 
+def test_sentences_and_captions_say_when_each_is_heard(server: Server) -> None:
+    body = {"text": "1 < 2", "lang": "en", "captions": "vtt"}
+    found = server.client.post("/synthesize_base64", json=body).json()
+    assert found["sentences"] == [{"text": "1 < 2", "start_s": 0.0, "end_s": 0.25}]
+    assert found["captions"] == "WEBVTT\n\n00:00:00.000 --> 00:00:00.250\n1 &lt; 2\n"
+    found = server.client.post("/synthesize_base64", json={**body, "captions": "srt"}).json()
+    assert found["captions"] == "1\n00:00:00,000 --> 00:00:00,250\n1 < 2\n"
+    assert server.client.post("/synthesize_base64", json={"text": "x"}).json()["captions"] is None
+    assert server.client.post("/synthesize_base64", json={"text": "x", "captions": "ass"}).status_code == 422
+
+
 @pytest.mark.parametrize("language", REPORT_LANGUAGES)
 def test_synthesize_takes_the_reports_languages(server: Server, language: str) -> None:
     assert server.client.post("/synthesize_base64", json={"text": "x", "lang": language}).status_code == 200
