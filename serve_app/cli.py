@@ -148,7 +148,9 @@ def say(
     voice: Annotated[
         str, typer.Option("--voice", "-v", help="a reference recording to clone, or the name of a voice")
     ] = "default",
-    output: Annotated[Path, typer.Option("--output", "-o", help="the WAV file to write")] = Path("speech.wav"),
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="the file to write: .wav, .mp3, .opus, .aac or .flac")
+    ] = Path("speech.wav"),
     seed: Annotated[int | None, typer.Option(min=0, help="the same seed gives the same speech")] = None,
     speed: Annotated[float, typer.Option(min=0.5, max=2.0, help="duration is divided by it, pitch stays")] = 1.0,
     model: Model = None,
@@ -156,7 +158,7 @@ def say(
     dtype: Dtype = None,
     quantization: Quantization = None,
 ) -> None:
-    """Speak a text into a WAV file."""
+    """Speak a text into an audio file."""
     settings = make_settings(model=model, device=device, dtype=dtype, quantization=quantization)
     from serve_app.say import say_to_file
 

@@ -1,11 +1,11 @@
-"""One text into one WAV file: the newcomer's first command."""
+"""One text into one audio file: the newcomer's first command."""
 
 import asyncio
 import logging
 from pathlib import Path
 
 from serve_app.audio.decode import decode_recording
-from serve_app.audio.encoders import encode_wav
+from serve_app.audio.encoders import encode_whole, encoder_for
 from serve_app.audio.pcm import Recording
 from serve_app.errors import RequestError, VoiceNotFound
 from serve_app.model.source import check_source
@@ -20,11 +20,13 @@ AUDIO_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus")
 async def say_to_file(
     settings: Settings, text: str, language: str, voice: str, output: Path, *, seed: int | None, speed: float
 ) -> str:
-    """Speaks `text` and writes a 24 kHz mono 16-bit WAV. `voice` is a recording's path or a voice's name.
+    """Speaks `text` and writes it, 24 kHz mono, in the format that the file's name ends with. `voice` is a recording's
+    path or a voice's name.
 
     Returns a line about what was written. Raises a `ServiceError`.
     """
     _check_directory(output)
+    encoder = encoder_for(output.suffix.lower().removeprefix(".") or "wav", field="output")
     check_source(settings.model, accept_cpml=settings.accept_cpml)
     reference = await asyncio.to_thread(_read_reference, settings, voice)
     from serve_app.speech.service import SpeechService  # seconds: what is plainly wrong has been said
@@ -34,10 +36,9 @@ async def say_to_file(
         name = DEFAULT_VOICE if reference is not None else voice
         request = SpeechRequest(text, language, name, reference, speed=speed, seed=seed, is_streaming=False)
         samples, summary = await collect(service.stream(request))
-        status = await service.status()
     finally:
         service.close()
-    await asyncio.to_thread(_write, output, encode_wav(samples, status.sample_rate_hz))
+    await asyncio.to_thread(_write, output, encode_whole(samples, encoder))
     for warning in summary.warnings:
         logger.warning("note: %s", warning)
     return (

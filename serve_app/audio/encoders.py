@@ -59,16 +59,23 @@ class WavEncoder(PcmEncoder):
     mime_type = "audio/wav"
 
     def __init__(self, sample_rate_hz: int = SAMPLE_RATE_HZ) -> None:
-        self._sample_rate_hz = sample_rate_hz
+        self.sample_rate_hz = sample_rate_hz
 
     def start(self) -> bytes:
-        return _wav_header(self._sample_rate_hz, None)
+        return _wav_header(self.sample_rate_hz, None)
 
 
 def encode_wav(samples: Samples, sample_rate_hz: int = SAMPLE_RATE_HZ) -> bytes:
     """A whole 16-bit mono WAV file of `samples` [n], ±1, its sizes exact."""
     data = to_int16_bytes(samples)
     return _wav_header(sample_rate_hz, len(data)) + data
+
+
+def encode_whole(samples: Samples, encoder: Encoder) -> bytes:
+    """A whole file of `samples` [n], ±1; a WAV's sizes are exact."""
+    if isinstance(encoder, WavEncoder):
+        return encode_wav(samples, encoder.sample_rate_hz)
+    return encoder.start() + encoder.encode(samples) + encoder.finish()
 
 
 def encoder_for(format_name: str, sample_rate_hz: int = SAMPLE_RATE_HZ, *, field: str = "response_format") -> Encoder:

@@ -35,6 +35,7 @@ def test_say_writes_a_playable_wav_in_the_voice_of_a_recording(tmp_path: Path) -
     [
         (["--voice", "missing.wav"], {}, "voice_not_found: there is no file 'missing.wav'"),
         (["--output", "missing/hello.wav"], {}, "invalid_request: there is no directory 'missing'"),
+        (["--output", "hello.mp5"], {}, "invalid_request: the format 'mp5' is not known; choose one of: mp3, opus,"),
         ([], {"XTTS_MODEL": "nonsense"}, "invalid_checkpoint: there is no model 'nonsense'"),
         ([], {"XTTS_MODEL": "xtts_v2"}, "licence_not_accepted: xtts_v2 is published under"),
         ([], {"XTTS_DTYPE": "float64"}, "invalid_settings: settings are wrong: dtype"),
