@@ -15,7 +15,7 @@ from serve_app.api.streaming import begun_within, complete
 from serve_app.errors import EmptyText, TextTooLong, Unavailable, VoiceNotFound
 from serve_app.settings import Settings
 from serve_app.speech.request import AudioChunk, ServiceStatus, SpeechBackend, SpeechRequest
-from serve_app.text.normalize import normalize
+from serve_app.text.pauses import read
 
 STARTING_RETRY_AFTER_S = 5.0
 
@@ -104,5 +104,5 @@ async def check_speakable(request: SpeechRequest, facts: ServiceStatus) -> Speec
     if request.reference is None and request.voice not in facts.voice_names:
         known = ", ".join(facts.voice_names)
         raise VoiceNotFound(f"There is no voice {request.voice!r}; choose one of: {known}.", field="voice")
-    await asyncio.to_thread(normalize, request.text, request.language)
+    await asyncio.to_thread(read, request.text, request.language)
     return request

@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from itertools import pairwise
 from types import MappingProxyType
 
 import numpy as np
@@ -31,7 +30,7 @@ from serve_app.speech.request import (
     SpeechSummary,
 )
 from serve_app.text.languages import expected_codes, resolve_language
-from serve_app.text.normalize import normalize
+from serve_app.text.pauses import read
 from serve_app.text.sentences import split_in_half, split_sentences
 from serve_app.voices.info import VoiceInfo
 from serve_app.voices.store import VoiceStore
@@ -41,7 +40,6 @@ logger = logging.getLogger(__name__)
 
 LENGTH_MARGIN = 450 / 602  # of the codes a model can give a sentence: expected lengths are estimates
 MAX_SPLITS = 3  # times a sentence that reaches the model's end is halved before the request fails
-NO_SAMPLES: Samples = np.zeros(0, dtype=np.float32)
 
 
 @dataclass(eq=False)
@@ -63,6 +61,7 @@ class SplitText:
     """A text as it will be read, and what its author should know."""
 
     sentences: list[str]
+    pauses_s: list[float]  # of silence before each sentence, and after the last
     num_tokens: int
     warnings: tuple[str, ...]
 
@@ -139,7 +138,7 @@ class SpeechService:
         self._store.close()
 
     async def stream(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk]:
-        """See `SpeechBackend`. The last chunk is empty but for the summary."""
+        """See `SpeechBackend`. The last chunk holds the summary, and no samples but of a pause at the text's end."""
         clock = Clock()
         language = resolve_language(request.language, self._config.languages)
         text = await asyncio.to_thread(self._split, request.text, language)
@@ -148,52 +147,72 @@ class SpeechService:
         clock.mark("voice")
         seed = secrets.randbits(31) if request.seed is None else request.seed
         num_samples = num_codes = 0
-        expected_s = [self._expected_codes(each, language) / CODE_RATE_HZ / request.speed for each in text.sentences]
-        plan = Plan(text.sentences, expected_s, language, voice, request, seed)
-        starts: list[int] = []  # of the sentences, in samples
+        plan = Plan(text.sentences, self._expected_s(text, request.speed, language), language, voice, request, seed)
+        spans: list[tuple[int, int]] = []  # of the sentences, in samples
         async with aclosing(self._speak(plan)) as outputs:
             async for index, output in outputs:
                 if num_samples == 0:
                     clock.timings_s |= {"queue": output.queue_s, "first_audio": clock.elapsed_s}
-                if len(starts) == index:
-                    starts.append(num_samples)
+                if len(spans) == index:
+                    if len(silence := _silence(text.pauses_s[index])):
+                        yield AudioChunk(silence, num_samples, index)
+                        num_samples += len(silence)
+                    spans.append((num_samples, num_samples))
                 yield AudioChunk(output.samples, num_samples, index)
                 num_samples += len(output.samples)
+                spans[index] = (spans[index][0], num_samples)
                 num_codes += output.num_codes if output.finish_reason is not None else 0
         clock.mark("synthesis")
+        last_silence = _silence(text.pauses_s[-1])
+        start_sample, num_samples = num_samples, num_samples + len(last_silence)
         summary = SpeechSummary(
             duration_s=num_samples / SAMPLE_RATE_HZ,
             num_text_tokens=text.num_tokens,
             num_codes=num_codes,
-            sentences=_timings(text.sentences, [*starts, num_samples]),
+            sentences=_timings(text.sentences, spans),
             seed=seed,
             timings_s=clock.timings_s,
             warnings=(*text.warnings, *voice_warnings, *self._notices),
         )
-        yield AudioChunk(NO_SAMPLES, num_samples, len(text.sentences) - 1, summary)
+        yield AudioChunk(last_silence, start_sample, len(text.sentences) - 1, summary)
 
     # -- text and voice ------------------------------------------------------------------------------------------------
 
     def _split(self, text: str, language: str) -> SplitText:
-        """Raises `EmptyText`."""
-        normalized = normalize(text, language)
+        """Raises `EmptyText`, or `RequestError` for pauses that are too long."""
+        readable = read(text, language)
+        sentences: list[str] = []
+        pauses_s = [0.0]
+        for part in readable.parts:
+            pauses_s[-1] += part.pause_s
+            of_part = self._sentences(part.text, language)
+            sentences += of_part
+            pauses_s += [0.0] * len(of_part)
+        pauses_s[-1] += readable.last_pause_s
+        if not sentences:
+            raise EmptyText(f"nothing in the text can be read as {language}", field="text")
+        warnings = list(readable.warnings)
+        unknown = self._tokenizer.unknown_characters(" ".join(part.text for part in readable.parts), language)
+        if unknown:
+            warnings.append(f"the model's vocabulary has no symbol for: {' '.join(unknown)}")
+        num_tokens = sum(self._tokenizer.count(sentence, language) for sentence in sentences)
+        return SplitText(sentences, pauses_s, num_tokens, tuple(warnings))
+
+    def _sentences(self, text: str, language: str) -> list[str]:
         sentences = split_sentences(
-            normalized.text,
+            text,
             language,
             count_tokens=lambda piece: self._tokenizer.count(piece, language),
             expected_codes=lambda piece: self._expected_codes(piece, language),
             max_tokens=self._config.gpt.max_sentence_tokens - 1,
             max_codes=LENGTH_MARGIN * self._config.gpt.max_codes,
         )
-        sentences = [sentence for sentence in sentences if self._tokenizer.has_sound(sentence, language)]
-        if not sentences:
-            raise EmptyText(f"nothing in the text can be read as {language}", field="text")
-        warnings = list(normalized.warnings)
-        unknown = self._tokenizer.unknown_characters(normalized.text, language)
-        if unknown:
-            warnings.append(f"the model's vocabulary has no symbol for: {' '.join(unknown)}")
-        num_tokens = sum(self._tokenizer.count(sentence, language) for sentence in sentences)
-        return SplitText(sentences, num_tokens, tuple(warnings))
+        return [sentence for sentence in sentences if self._tokenizer.has_sound(sentence, language)]
+
+    def _expected_s(self, text: SplitText, speed: float, language: str) -> list[float]:
+        """How long each sentence will be heard, with the pause before it."""
+        spoken_s = (self._expected_codes(each, language) / CODE_RATE_HZ / speed for each in text.sentences)
+        return [seconds + pause_s for seconds, pause_s in zip(spoken_s, text.pauses_s, strict=False)]
 
     def _expected_codes(self, sentence: str, language: str) -> float:
         per_token = self._config.fixed_codes_per_token
@@ -305,11 +324,15 @@ class Clock:
         self._last_s = now_s
 
 
-def _timings(sentences: list[str], bounds: list[int]) -> tuple[SentenceTiming, ...]:
-    """`bounds`: the first sample of each sentence, and the end of the last."""
+def _silence(seconds: float) -> Samples:
+    return np.zeros(round(seconds * SAMPLE_RATE_HZ), dtype=np.float32)
+
+
+def _timings(sentences: list[str], spans: list[tuple[int, int]]) -> tuple[SentenceTiming, ...]:
+    """`spans`: the first sample of each sentence, and the one after its last."""
     return tuple(
         SentenceTiming(text, start / SAMPLE_RATE_HZ, end / SAMPLE_RATE_HZ)
-        for text, (start, end) in zip(sentences, pairwise(bounds), strict=True)
+        for text, (start, end) in zip(sentences, spans, strict=True)
     )
 
 

@@ -182,6 +182,13 @@ def test_language_left_out_is_english_or_the_models_first(
     assert server.backend.requests[0].language == expected
 
 
+def test_pause_that_is_too_long_is_refused_by_this_routes_field(server: Server) -> None:
+    answer = server.client.post(ROUTE, json={"input": "Hello.[pause:11]"})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "input")
+    assert "10 s at most" in answer.json()["error"]["message"]
+    assert server.backend.requests == []
+
+
 def test_overflow_is_a_real_429(server: Server) -> None:
     server.backend.configure(max_streams=0)
     answer = server.client.post(ROUTE, json={"input": "x"})

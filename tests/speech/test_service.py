@@ -180,6 +180,36 @@ def test_sentences_are_timed_as_they_are_heard(service: SpeechService, is_stream
     assert heard.summary.num_text_tokens > 5 * len(SENTENCES)
 
 
+def test_pauses_are_silence_between_the_same_sentences(service: SpeechService) -> None:
+    one, other = SENTENCES[:2]
+    plain = run(hear(service, SpeechRequest(f"{one} {other}", "en", seed=5)))
+    text = f"[pause:0.25]{one} [pause: 0.5s] [pause:0.5] {other}[pause:1]"
+    paused = run(hear(service, SpeechRequest(text, "en", seed=5)))
+    silence = [np.zeros(round(seconds * 24_000), np.float32) for seconds in (0.25, 1.0, 1.0)]
+    expected = [silence[0], plain.sentence(0), silence[1], plain.sentence(1), silence[2]]
+    assert paused.samples.tobytes() == np.concatenate(expected).tobytes()
+    assert paused.summary.duration_s == len(paused.samples) / 24_000
+    starts_s = [each.start_s for each in paused.summary.sentences]
+    assert starts_s == [0.25, pytest.approx(1.25 + len(plain.sentence(0)) / 24_000)]
+    assert [each.text for each in paused.summary.sentences] == [one, other]
+    places = [chunk.start_sample for chunk in paused.chunks]
+    assert places == [0, *np.cumsum([len(chunk.samples) for chunk in paused.chunks])[:-1]]
+
+
+def test_refusal_comes_before_a_pause_at_the_start(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    with serving(checkpoint, tmp_path, EngineConfig(max_slots=1, max_waiting=1)) as narrow:
+
+        async def crowd() -> list[object]:
+            requests = [SpeechRequest(f"[pause:5] {SENTENCES[0]}", "en", seed=number) for number in range(4)]
+            streams = [narrow.stream(request) for request in requests]
+            firsts = await asyncio.gather(*(anext(stream) for stream in streams), return_exceptions=True)
+            await asyncio.gather(*(stream.aclose() for stream in streams))
+            return firsts
+
+        firsts = run(crowd())
+    assert sum(isinstance(first, Overloaded) for first in firsts) >= 2
+
+
 def test_seeds_of_sentences_and_halves_differ() -> None:
     paths = [(0,), (1,), (0, 0), (0, 1), (1, 0), (10,), (0, 0, 0)]
     seeds = {derive_seed(seed, path) for seed in (0, 1, -1, 2**70) for path in paths}
