@@ -54,6 +54,7 @@ class Heard:
     outcome: Outcome
     ended_s: float
     first_s: float | None
+    ended_at_s: float  # on the clock of all
 
 
 @dataclass
@@ -80,6 +81,7 @@ class OverloadRecord:
     levels: list[Level] = field(default_factory=list)
     storm: list[Heard] = field(default_factory=list)
     dispatch: Dispatch = field(default_factory=Dispatch)
+    started_at_s: float = 0.0  # the storm, on the clock of all
     storm_s: float = 0.0  # until its last answer
     recovery_s: float | None = None  # from the last request to the first normal answer
     generator_cpu: float = 0.0  # of a core, in the storm
@@ -97,12 +99,14 @@ class OverloadRecord:
         return sum(each.outcome is Outcome.OK for each in self.storm) / self.storm_s
 
     def longest_wait_s(self, options: OverloadOptions) -> float:
-        """Until the slot of a request that was let in last. Slots are taken together, so they also fall free together:
-        whoever is before it is served in rounds of as many as there are slots.
+        """Until the slot of a request that was let in last: the time (p95) in which those before it were served. Slots
+        are taken together, so they also fall free together, in rounds of as many as there are.
         """
         num_before = options.num_slots * math.ceil(options.num_places / options.num_slots)
-        rate_hz = min(self.knee.rate_hz, self.served_hz)
-        return min(options.first_audio_timeout_s, num_before / rate_hz if rate_hz else math.inf)
+        ends_s = sorted(each.ended_at_s for each in self.storm if each.outcome is Outcome.OK)
+        from_s = [self.started_at_s, *ends_s]
+        waits_s = [later_s - earlier_s for earlier_s, later_s in zip(from_s, from_s[num_before:], strict=False)]
+        return min(options.first_audio_timeout_s, percentile(waits_s, 0.95) if waits_s else math.inf)
 
 
 def first_audio_s(heard: list[Heard]) -> list[float]:
@@ -130,6 +134,7 @@ class Overload:
         num_new = round(options.new_voice_share * rate_hz * options.storm_s)
         new = [self._speech(number, new_recording(self._rng, REFERENCE_S)) for number in range(num_new)]
         started_s, cpu_s = time.monotonic(), time.process_time()
+        record.started_at_s = started_s
         record.dispatch = await self._storm(self._mix(named, cloned, [(each.call(), MustHear(each)) for each in new]))
         record.storm_s = time.monotonic() - started_s
         record.generator_cpu = (time.process_time() - cpu_s) / record.storm_s
@@ -209,4 +214,4 @@ class Overload:
         if judgement.outcome is Outcome.FAULT:
             self._record.faults.append(judgement.why)
         first_s = None if answer.first_body_s is None else answer.first_body_s - due_s
-        return Heard(judgement.outcome, answer.ended_s - due_s, first_s)
+        return Heard(judgement.outcome, answer.ended_s - due_s, first_s, answer.ended_s)

@@ -98,7 +98,7 @@ def overload_lines(record: OverloadRecord, options: OverloadOptions) -> Iterator
     )
     yield ""
     yield (
-        f"longest wait: {options.num_places} places, {options.num_slots} slots, {record.served_hz:.2f} served/s: "
+        f"longest wait (p95): {options.num_places} places, {options.num_slots} slots, {record.served_hz:.2f} served/s: "
         f"{1e3 * record.longest_wait_s(options):.0f} ms"
     )
     yield ""
