@@ -10,7 +10,7 @@ from serve_app.audio.pcm import Recording
 from serve_app.errors import RequestError, VoiceNotFound
 from serve_app.model.source import check_source
 from serve_app.settings import Settings
-from serve_app.speech.request import DEFAULT_VOICE, SpeechRequest, collect
+from serve_app.speech.request import DEFAULT_VOICE, collect, one_turn
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ async def say_to_file(
     service = await asyncio.to_thread(SpeechService.load, settings, logger.info)
     try:
         name = DEFAULT_VOICE if reference is not None else voice
-        request = SpeechRequest(text, language, name, reference, speed=speed, seed=seed, is_streaming=False)
+        request = one_turn(text, language, name, reference=reference, speed=speed, seed=seed, is_streaming=False)
         samples, summary = await collect(service.stream(request))
     finally:
         service.close()

@@ -20,6 +20,7 @@ from serve_app.speech.request import (
     ServiceStatus,
     SpeechRequest,
     SpeechSummary,
+    Turn,
 )
 from serve_app.voices.info import VoiceInfo
 
@@ -50,12 +51,17 @@ class FakeOptions:
 
 def sine_for(request: SpeechRequest) -> Samples:
     """The whole audio of a request [num_samples]: its pitch follows from everything that shapes the speech."""
-    reference = b"" if request.reference is None else request.reference.samples.tobytes()
-    key = repr((request.text, request.language, request.voice, request.seed)).encode() + reference
+    return np.concatenate([_sine(turn, request.seed) for turn in request.turns])
+
+
+def _sine(turn: Turn, seed: int | None) -> Samples:
+    reference = b"" if turn.voice.reference is None else turn.voice.reference.samples.tobytes()
+    key = repr((turn.text, turn.language, turn.voice.name, turn.voice.style, seed)).encode() + reference
     pitch_hz = 100.0 + int.from_bytes(hashlib.sha256(key).digest()[:2]) / 65.536
-    num_samples = int(len(request.text) * SAMPLES_PER_CHAR / request.speed)
+    num_samples = int(len(turn.text) * SAMPLES_PER_CHAR / turn.speed)
     phase = 2 * np.pi * pitch_hz * np.arange(num_samples) / SAMPLE_RATE_HZ
-    return (0.5 * np.sin(phase)).astype(np.float32)
+    silence = np.zeros(round(turn.pause_s * SAMPLE_RATE_HZ), np.float32)
+    return np.concatenate([silence, (0.5 * np.sin(phase)).astype(np.float32)])
 
 
 class FakeBackend:
@@ -111,14 +117,15 @@ class FakeService(FakeBackend):
     num_slots = 4
 
     async def stream(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk]:
-        if request.voice == "gone":
+        turn = request.turns[0]
+        if turn.voice.name == "gone":
             raise VoiceNotFound("There is no such voice.", field="voice", retry_after_s=1.5)
-        if request.text == "break the engine":
+        if turn.text == "break the engine":
             self.is_healthy = False
             raise EngineFailed("The engine loop died.")
-        if request.text == "a bug":
+        if turn.text == "a bug":
             raise ZeroDivisionError("a mistake of ours")
-        if request.text == "count":
+        if turn.text == "count":
             yield _counted(self.num_open_streams, request)
             return
         async for chunk in super().stream(request):
@@ -153,15 +160,26 @@ def _counted(count: int, request: SpeechRequest) -> AudioChunk:
     return AudioChunk(np.full(count + 1, 0.5, np.float32), 0, 0, _summary(request, count + 1))
 
 
+def _timings(request: SpeechRequest) -> tuple[SentenceTiming, ...]:
+    """A sentence a turn."""
+    timings, start_s = [], 0.0
+    for index, turn in enumerate(request.turns):
+        end_s = start_s + len(_sine(turn, request.seed)) / SAMPLE_RATE_HZ
+        timings.append(SentenceTiming(turn.text, start_s + turn.pause_s, end_s, index))
+        start_s = end_s
+    return tuple(timings)
+
+
 def _summary(request: SpeechRequest, num_samples: int) -> SpeechSummary:
-    warnings = () if request.voice == DEFAULT_VOICE else (f"spoken by {request.voice}",)
+    voices = dict.fromkeys(turn.voice.name for turn in request.turns)
+    warnings = tuple(f"spoken by {name}" for name in voices if name != DEFAULT_VOICE)
     seed = 1234 if request.seed is None else request.seed
     duration_s = num_samples / SAMPLE_RATE_HZ
     return SpeechSummary(
         duration_s,
-        len(request.text),
+        sum(len(turn.text) for turn in request.turns),
         num_samples // 1024,
-        (SentenceTiming(request.text, 0.0, duration_s),),
+        _timings(request),
         seed,
         {"synthesis": 0.25, "text": 0.01},
         warnings,

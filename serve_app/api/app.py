@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
-from serve_app.api import health, models, openai, report, voices
+from serve_app.api import dialogue, health, models, openai, report, voices
 from serve_app.api.authentication import Authenticate
 from serve_app.api.deps import ApiState
 from serve_app.api.errors import add_error_handlers
@@ -29,7 +29,7 @@ def create_app(
     app = FastAPI(title="XTTS v2", description="Text to speech in a cloned voice.")
     max_body_bytes = settings.max_upload_bytes * 7 // 5 + MEBIBYTE  # base64 with line breaks, and the text
     app.state.api = ApiState(backend, settings, ReferenceDecoder(settings.max_upload_bytes), max_body_bytes)
-    for router in (health.router, report.router, openai.router, voices.router, models.router):
+    for router in (health.router, report.router, openai.router, dialogue.router, voices.router, models.router):
         app.include_router(router)
     add_error_handlers(app)
     app.add_middleware(BodyLimit, max_bytes=max_body_bytes, max_total_bytes=max(MAX_UPLOADS_BYTES, max_body_bytes))

@@ -1,7 +1,5 @@
 """What handlers need, as annotated dependencies; the state behind them is made once per app in `create_app`."""
 
-import asyncio
-import unicodedata
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -12,10 +10,9 @@ from fastapi import Depends, Request
 from serve_app.api.observation import Observation, ObservationDep
 from serve_app.api.references import ReferenceDecoder
 from serve_app.api.streaming import begun_within, complete
-from serve_app.errors import EmptyText, TextTooLong, Unavailable, VoiceNotFound
+from serve_app.errors import Unavailable
 from serve_app.settings import Settings
 from serve_app.speech.request import AudioChunk, ServiceStatus, SpeechBackend, SpeechRequest
-from serve_app.text.pauses import read
 
 STARTING_RETRY_AFTER_S = 5.0
 
@@ -85,24 +82,3 @@ def get_speaker(state: StateDep, seen: ObservationDep, cleanup: CleanupDep) -> S
 
 
 SpeakerDep = Annotated[Speaker, Depends(get_speaker)]
-
-
-def checked_text(text: str, settings: Settings, field: str) -> str:
-    """The text, unless it is too long (422) or empty (400)."""
-    if len(text) > settings.max_text_chars:
-        raise TextTooLong(
-            f"The text has {len(text)} characters, at most {settings.max_text_chars} are spoken at once; split it.",
-            field=field,
-        )
-    if all(char.isspace() or unicodedata.category(char)[0] == "C" for char in text):
-        raise EmptyText("The text is empty; send at least one word.", field=field)
-    return text
-
-
-async def check_speakable(request: SpeechRequest, facts: ServiceStatus) -> SpeechRequest:
-    """The request. Refuses here what the model would refuse: an unknown voice, and text with nothing to read aloud."""
-    if request.reference is None and request.voice not in facts.voice_names:
-        known = ", ".join(facts.voice_names)
-        raise VoiceNotFound(f"There is no voice {request.voice!r}; choose one of: {known}.", field="voice")
-    await asyncio.to_thread(read, request.text, request.language)
-    return request

@@ -21,19 +21,20 @@ async def speech_events(chunks: AsyncIterator[AudioChunk], encoder: Encoder) -> 
     head = encoder.start()
     async for chunk in chunks:
         if audio := head + encoder.encode(chunk.samples):
-            yield _event(_delta(audio, chunk.sentence_index))
+            yield _event(_delta(audio, chunk))
         head = b""
         if chunk.summary is not None:
             if audio := encoder.finish():
-                yield _event(_delta(audio, chunk.sentence_index))
+                yield _event(_delta(audio, chunk))
             yield _event(_done(chunk.summary))
 
 
-def _delta(audio: bytes, sentence_index: int) -> dict[str, Any]:
+def _delta(audio: bytes, chunk: AudioChunk) -> dict[str, Any]:
     return {
         "type": "speech.audio.delta",
         "audio": base64.b64encode(audio).decode("ascii"),
-        "sentence_index": sentence_index,
+        "sentence_index": chunk.sentence_index,
+        "turn_index": chunk.turn_index,
     }
 
 
@@ -48,9 +49,16 @@ def _done(summary: SpeechSummary) -> dict[str, Any]:
         },
         "duration_s": summary.duration_s,
         "sentences": [
-            {"index": index, "text": each.text, "start_s": each.start_s, "end_s": each.end_s}
+            {
+                "index": index,
+                "text": each.text,
+                "start_s": each.start_s,
+                "end_s": each.end_s,
+                "turn_index": each.turn_index,
+            }
             for index, each in enumerate(summary.sentences)
         ],
+        "turns": [{"start_s": start_s, "end_s": end_s} for start_s, end_s in summary.turns],
         "seed": summary.seed,
         "warnings": list(summary.warnings),
     }

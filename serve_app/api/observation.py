@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serve_app import metrics
 from serve_app.audio.pcm import Samples
 from serve_app.metrics import Metrics
-from serve_app.speech.request import AudioChunk, SpeechRequest, SpeechSummary
+from serve_app.speech.request import AudioChunk, SpeechRequest, SpeechSummary, VoiceChoice
 
 if TYPE_CHECKING:
     from serve_app.api.tracing import RequestTracer
@@ -169,12 +169,14 @@ def _facts(seen: Observation, route: str, total_s: float) -> dict[str, object]:
     if seen.client is not None:
         facts["client"] = seen.client
     if seen.request is not None:
-        reference = seen.request.reference
+        turns = seen.request.turns
         facts |= {
-            "language": seen.request.language,
-            "num_chars": len(seen.request.text),
-            "voice": seen.request.voice if reference is None else f"reference:{_hash(reference.samples)}",
+            "language": ",".join(dict.fromkeys(turn.language for turn in turns)),
+            "num_chars": sum(len(turn.text) for turn in turns),
+            "voice": ",".join(dict.fromkeys(_voice(turn.voice) for turn in turns)),
         }
+        if len(turns) > 1:
+            facts["turns"] = len(turns)
     if seen.first_audio_s is not None:
         facts |= {
             "first_audio_seconds": round(seen.first_audio_s, 4),
@@ -194,6 +196,10 @@ def _traced(facts: dict[str, object]) -> dict[str, str | int | float]:
     return {
         names.get(name, f"xtts.{name}"): value for name, value in facts.items() if isinstance(value, str | int | float)
     }
+
+
+def _voice(choice: VoiceChoice) -> str:
+    return choice.name if choice.reference is None else f"reference:{_hash(choice.reference.samples)}"
 
 
 def _hash(samples: Samples) -> str:

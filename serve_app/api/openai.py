@@ -6,20 +6,18 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from serve_app.api.body import parse_strings, read_form, read_json
-from serve_app.api.deps import ApiState, FactsDep, SpeakerDep, StateDep, check_speakable, checked_text
+from serve_app.api.deps import ApiState, FactsDep, SpeakerDep, StateDep
 from serve_app.api.errors import InvalidField, fields_named
-from serve_app.api.events import MIME_TYPE, error_event, speech_events
 from serve_app.api.schemas import SpeechBody, body_docs
-from serve_app.api.streaming import StreamedResponse, encoded, opened
-from serve_app.audio.encoders import encoder_for
+from serve_app.api.speech_response import speech_response
+from serve_app.api.streaming import StreamedResponse, opened
+from serve_app.api.turns import check_speakable, check_text, choose_language, default_language, make_turn
 from serve_app.audio.pcm import Recording
 from serve_app.speech.request import ServiceStatus, SpeechRequest
-from serve_app.text.languages import resolve_language
 
 router = APIRouter(tags=["speech"])
 
 FILE_FIELD = "reference_audio"
-PREFERRED_LANGUAGE = "en"
 _FILE_DOCS = {"type": "string", "format": "binary", "description": "a recording of the voice to clone"}
 
 
@@ -48,12 +46,8 @@ async def speak(request: Request, state: StateDep, facts: FactsDep, speaker: Spe
     with fields_named({"text": "input", "reference": asked.reference_field}):
         speech_request = await _to_speech_request(asked, state, facts)
         chunks = await opened(speaker.start(speech_request, facts.sample_rate_hz))
-    encoder = encoder_for(asked.body.response_format, facts.sample_rate_hz)
-    headers = {"x-sample-rate": str(facts.sample_rate_hz), "cache-control": "no-store"}
-    if asked.body.stream_format == "sse":
-        events = speech_events(chunks, encoder)
-        return StreamedResponse(events, media_type=MIME_TYPE, headers=headers, last_words=error_event)
-    return StreamedResponse(encoded(chunks, encoder), media_type=encoder.mime_type, headers=headers)
+    body = asked.body
+    return speech_response(speech_request, chunks, body.response_format, body.stream_format, facts.sample_rate_hz)
 
 
 async def _read(request: Request, state: ApiState) -> _Asked:
@@ -68,16 +62,10 @@ async def _read(request: Request, state: ApiState) -> _Asked:
 
 async def _to_speech_request(asked: _Asked, state: ApiState, facts: ServiceStatus) -> SpeechRequest:
     body = asked.body
-    request = SpeechRequest(
-        checked_text(body.input, state.settings, "input"),
-        resolve_language(body.language if body.language is not None else _default(facts), facts.languages),
-        voice=body.voice,
-        reference=await _reference(asked, state),
-        speed=body.speed,
-        seed=body.seed,
-        sampling=body.sampling,
-    )
-    return await check_speakable(request, facts)
+    text = check_text(body.input, state.settings.max_text_chars, "input")
+    language = await choose_language(body.language, text, default_language(facts), facts)
+    turn = make_turn(body, text, language, voice=body.voice, reference=await _reference(asked, state))
+    return await check_speakable(SpeechRequest((turn,), body.seed, body.sampling), facts)
 
 
 async def _reference(asked: _Asked, state: ApiState) -> Recording | None:
@@ -86,7 +74,3 @@ async def _reference(asked: _Asked, state: ApiState) -> Recording | None:
     if asked.body.reference_audio_b64 is not None:
         return await state.references.decode_base64(asked.body.reference_audio_b64, asked.reference_field)
     return None
-
-
-def _default(facts: ServiceStatus) -> str:
-    return PREFERRED_LANGUAGE if PREFERRED_LANGUAGE in facts.languages else facts.languages[0]

@@ -7,18 +7,24 @@ import time
 from fastapi import APIRouter, Request
 
 from serve_app.api.body import read_json
-from serve_app.api.deps import ApiState, FactsDep, SpeakerDep, StateDep, check_speakable, checked_text
+from serve_app.api.deps import ApiState, FactsDep, SpeakerDep, StateDep
 from serve_app.api.errors import fields_named
 from serve_app.api.schemas import SentenceResponse, SynthesizeBody, SynthesizeResponse, body_docs
+from serve_app.api.turns import check_speakable, check_text, choose_language, make_turn
 from serve_app.audio.encoders import encode_wav
 from serve_app.audio.pcm import Samples
 from serve_app.speech.request import ServiceStatus, SpeechRequest, SpeechSummary, collect
 from serve_app.text.captions import srt, vtt
-from serve_app.text.languages import default_language, resolve_language
+from serve_app.text.languages import default_language
 
 router = APIRouter(tags=["speech"])
 
-FIELD_NAMES = {"language": "lang", "reference": "speaker_wav_b64"}  # the seam's words → this route's
+# The seam's words → this route's.
+FIELD_NAMES = {
+    "language": "lang",
+    "reference": "speaker_wav_b64",
+    "voice": "speaker_id",
+}
 
 
 @router.post("/synthesize_base64", openapi_extra=body_docs(SynthesizeBody))
@@ -38,6 +44,7 @@ async def synthesize(request: Request, state: StateDep, facts: FactsDep, speaker
         processing_time=now_s - started_s,
         sample_rate=facts.sample_rate_hz,
         duration_s=summary.duration_s,
+        language=speech_request.turns[0].language,
         sentences=[
             SentenceResponse(text=each.text, start_s=each.start_s, end_s=each.end_s) for each in summary.sentences
         ],
@@ -49,21 +56,13 @@ async def synthesize(request: Request, state: StateDep, facts: FactsDep, speaker
 
 
 async def _to_speech_request(body: SynthesizeBody, state: ApiState, facts: ServiceStatus) -> SpeechRequest:
-    text = checked_text(body.text, state.settings, "text")
-    language = default_language(facts.languages) if body.lang is None else body.lang
-    language = resolve_language(language, facts.languages)
+    text = check_text(body.text, state.settings.max_text_chars, "text")
+    language = await choose_language(body.lang, text, default_language(facts.languages), facts)
     reference = None
     if body.speaker_wav_b64 is not None:
         reference = await state.references.decode_base64(body.speaker_wav_b64, "speaker_wav_b64")
-    request = SpeechRequest(
-        text,
-        language,
-        reference=reference,
-        speed=body.speed,
-        seed=body.seed,
-        sampling=body.sampling,
-        is_streaming=False,
-    )
+    turn = make_turn(body, text, language, voice=body.speaker_id, reference=reference)
+    request = SpeechRequest((turn,), body.seed, body.sampling, is_streaming=False)
     return await check_speakable(request, facts)
 
 

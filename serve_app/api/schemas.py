@@ -20,7 +20,15 @@ TopP = Annotated[float, Field(ge=0.01, le=1.0, allow_inf_nan=False, description=
 RepetitionPenalty = Annotated[
     float, Field(ge=1.0, le=20.0, allow_inf_nan=False, description="of codes that were chosen before; 1 is none")
 ]
+Intensity = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False, description="of the emotion")]
+Pronunciations = Annotated[
+    dict[Annotated[str, Field(min_length=1, max_length=100)], Annotated[str, Field(max_length=400)]],
+    Field(max_length=200),
+]
 Language = Annotated[str, Field(max_length=35)]  # the longest a language tag need be: RFC 5646, 4.4.1
+AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
+StreamFormat = Literal["audio", "sse"]
+PauseSeconds = Annotated[float, Field(ge=0.0, le=10.0, allow_inf_nan=False, description="of silence before it")]
 Name = Annotated[str, Field(max_length=200)]
 
 
@@ -28,10 +36,20 @@ class _RequestBody(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class _SpeechFields(_RequestBody):
-    """How to speak, whichever route is asked. What is left out of the sampling is the checkpoint's own."""
+class TurnFields(_RequestBody):
+    """How one text is spoken, whichever route is asked."""
 
     speed: Speed = 1.0
+    emotion: Name | None = Field(None, description="neutral, happy, sad, angry, or the name of a style")
+    emotion_intensity: Intensity = 1.0
+    pronunciations: Pronunciations = Field(
+        default_factory=dict, description="words, and how to write them so that they are said right"
+    )
+
+
+class SamplingFields(_RequestBody):
+    """How codes are drawn. What is left out is the checkpoint's own."""
+
     seed: Seed | None = None
     temperature: Temperature | None = None
     top_k: TopK | None = None
@@ -43,11 +61,14 @@ class _SpeechFields(_RequestBody):
         return SamplingOptions(self.temperature, self.top_k, self.top_p, self.repetition_penalty)
 
 
-class SynthesizeBody(_SpeechFields):
+class SynthesizeBody(TurnFields, SamplingFields):
     """POST /synthesize_base64."""
 
     text: str
-    lang: Language | None = Field(None, description="defaults to ko, or to the model's first language")
+    lang: Language | None = Field(
+        None, description="defaults to ko, or to the model's first language; auto: the text's own"
+    )
+    speaker_id: Name = Field(DEFAULT_VOICE, description="a voice by name")
     speaker_wav_b64: str | None = Field(None, description="a recording of the voice to clone: a file in base64")
     captions: Literal["srt", "vtt"] | None = Field(None, description="captions to answer with: SubRip or WebVTT")
 
@@ -68,6 +89,7 @@ class SynthesizeResponse(BaseModel):
     processing_time: float = Field(description="seconds from the request to this answer")
     sample_rate: int
     duration_s: float
+    language: str = Field(description="that the text was read in")
     sentences: list[SentenceResponse]
     captions: str | None = Field(description="a file of the kind that was asked for")
     timings: dict[str, float] = Field(description="seconds per stage")
@@ -75,20 +97,40 @@ class SynthesizeResponse(BaseModel):
     seed: int
 
 
-class SpeechBody(_SpeechFields):
+class SpeechBody(TurnFields, SamplingFields):
     """POST /v1/audio/speech, in OpenAI's shape; `language`, `seed`, the sampling and `reference_audio_b64` are ours."""
 
     input: str
     voice: Name = DEFAULT_VOICE
     model: Name | None = Field(None, description="accepted and ignored: a service speaks with one model")
-    response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] = Field(
+    response_format: AudioFormat = Field(
         "mp3", description="24 kHz mono; opus is in an Ogg file; pcm is 16-bit little-endian samples alone"
     )
-    stream_format: Literal["audio", "sse"] = Field("audio", description="sse: audio in base64 in server-sent events")
+    stream_format: StreamFormat = Field("audio", description="sse: audio in base64 in server-sent events")
     language: Language | None = Field(
-        None, description="defaults to en, or to the model's first language if it lacks English"
+        None, description="defaults to en, or to the model's first language if it lacks English; auto: the text's own"
     )
     reference_audio_b64: str | None = Field(None, description="a recording of the voice to clone: a file in base64")
+
+
+class TurnBody(TurnFields):
+    """One turn of POST /v1/audio/dialogue."""
+
+    text: str
+    voice: Name | None = Field(None, description="by name; `default` where neither it nor `speaker_id` is given")
+    speaker_id: Name | None = Field(None, description="another word for `voice`")
+    language: Language | None = Field(None, description="defaults to the dialogue's")
+    pause_s: PauseSeconds = 0.0
+    reference_audio_b64: str | None = Field(None, description="a recording of the voice to clone: a file in base64")
+
+
+class DialogueBody(SamplingFields):
+    """POST /v1/audio/dialogue."""
+
+    turns: Annotated[list[TurnBody], Field(min_length=1, max_length=200)]
+    language: Language | None = Field(None, description="of turns that name none; as for a single text")
+    response_format: AudioFormat = "mp3"
+    stream_format: StreamFormat = "audio"
 
 
 class HealthResponse(BaseModel):

@@ -18,7 +18,7 @@ from serve_app.bench.serve_process import STOP_TIMEOUT_S, ServeProcess
 from serve_app.errors import ServiceError
 from serve_app.local import load_speech_service
 from serve_app.settings import Settings
-from serve_app.speech.request import SpeechRequest
+from serve_app.speech.request import one_turn
 
 PROBE_PAUSE_S = 0.2  # for the engine to drop what the probe before left
 WAV_HEADER_BYTES = 44
@@ -155,7 +155,7 @@ def _speak_for(pipe: Connection, settings: Settings) -> None:
         return
 
     async def speak(job: SpeechJob, is_streaming: bool) -> AsyncGenerator[int]:
-        request = SpeechRequest(job.text, job.language, seed=job.seed, is_streaming=is_streaming)
+        request = one_turn(job.text, job.language, seed=job.seed, is_streaming=is_streaming)
         async with aclosing(service.stream(request)) as chunks:
             async for chunk in chunks:
                 if len(chunk.samples):

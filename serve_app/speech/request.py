@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -23,20 +23,66 @@ class SamplingOptions:
 
 
 @dataclass(frozen=True)
-class SpeechRequest:
-    """One text to speak in one voice. `reference`, when given, takes the place of the named voice."""
+class VoiceChoice:
+    """Whose voice, and in which manner. `reference`, when given, takes the place of the named voices."""
+
+    parts: tuple[tuple[str, float], ...] = ((DEFAULT_VOICE, 1.0),)  # names and weights: one voice, or a mix
+    reference: Recording | None = None
+    style: str | None = None  # an emotion, or a style's name
+    style_intensity: float = 1.0
+
+    def __post_init__(self) -> None:
+        assert self.parts and all(weight > 0.0 for _, weight in self.parts)
+        assert 0.0 <= self.style_intensity <= 1.0
+
+    @property
+    def name(self) -> str:
+        """What logs and errors call the named voices: "anna", or "anna(2)+ben(1)"."""
+        if len(self.parts) == 1:
+            return self.parts[0][0]
+        return "+".join(f"{name}({weight:g})" for name, weight in self.parts)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A text that one voice speaks."""
 
     text: str
     language: str
-    voice: str = DEFAULT_VOICE
-    reference: Recording | None = None
+    voice: VoiceChoice = VoiceChoice()
     speed: float = 1.0  # 0.5 … 2.0: duration is divided by it, pitch stays
+    pause_s: float = 0.0  # of silence before it
+    pronunciations: tuple[tuple[str, str], ...] = ()  # words, and how to write them so that they are said right
+
+    def __post_init__(self) -> None:
+        assert 0.5 <= self.speed <= 2.0 and self.pause_s >= 0.0
+
+
+@dataclass(frozen=True)
+class SpeechRequest:
+    """What one HTTP request asks to be spoken; more than one turn is a dialogue."""
+
+    turns: tuple[Turn, ...]
     seed: int | None = None  # None: drawn, and reported in the summary
     sampling: SamplingOptions = SamplingOptions()
     is_streaming: bool = True  # False: a sentence is handed over when whole, so it can still be split again
 
     def __post_init__(self) -> None:
-        assert 0.5 <= self.speed <= 2.0
+        assert self.turns
+
+
+def one_turn(
+    text: str,
+    language: str,
+    voice: str = DEFAULT_VOICE,
+    *,
+    reference: Recording | None = None,
+    speed: float = 1.0,
+    **request_fields: Any,
+) -> SpeechRequest:
+    """A request of one text in one voice; `request_fields` are those of `SpeechRequest`."""
+    choice = VoiceChoice(((voice, 1.0),), reference)
+    return SpeechRequest((Turn(text, language, choice, speed),), **request_fields)
 
 
 @dataclass(frozen=True)
@@ -46,6 +92,7 @@ class SentenceTiming:
     text: str
     start_s: float
     end_s: float
+    turn_index: int = 0
 
 
 @dataclass(frozen=True)
@@ -60,6 +107,15 @@ class SpeechSummary:
     timings_s: dict[str, float]  # stage → seconds: text, voice, queue, first_audio, synthesis
     warnings: tuple[str, ...] = ()
 
+    @property
+    def turns(self) -> tuple[tuple[float, float], ...]:
+        """When each turn is heard: its first sentence's start and its last one's end, in seconds."""
+        spans: dict[int, tuple[float, float]] = {}
+        for each in self.sentences:
+            start_s, _ = spans.get(each.turn_index, (each.start_s, each.end_s))
+            spans[each.turn_index] = (start_s, each.end_s)
+        return tuple(spans[index] for index in sorted(spans))
+
 
 @dataclass(frozen=True)
 class AudioChunk:
@@ -69,6 +125,7 @@ class AudioChunk:
     start_sample: int
     sentence_index: int
     summary: SpeechSummary | None = None
+    turn_index: int = 0
 
     @property
     def is_last(self) -> bool:

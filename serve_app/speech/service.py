@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -16,9 +16,9 @@ import numpy as np
 from serve_app.audio.pcm import Samples
 from serve_app.engine.engine import Engine
 from serve_app.engine.sequence import STREAMING_CHUNKS, WHOLE, Prompt, SamplingParams, SequenceOutput
-from serve_app.errors import CeilingReached, EmptyText, ServiceError, SynthesisFailed, VoiceNotFound
+from serve_app.errors import CeilingReached, RequestError, ServiceError, SynthesisFailed, VoiceNotFound
 from serve_app.metrics import NOT_RECORDED, Metrics
-from serve_app.model.config import CODE_RATE_HZ, SAMPLE_RATE_HZ, ModelConfig
+from serve_app.model.config import SAMPLE_RATE_HZ, ModelConfig
 from serve_app.model.tokenizer import Tokenizer
 from serve_app.settings import Settings
 from serve_app.speech.request import (
@@ -28,17 +28,16 @@ from serve_app.speech.request import (
     ServiceStatus,
     SpeechRequest,
     SpeechSummary,
+    VoiceChoice,
 )
-from serve_app.text.languages import expected_codes, resolve_language
-from serve_app.text.pauses import read
-from serve_app.text.sentences import split_in_half, split_sentences
+from serve_app.speech.script import ScriptWriter, Sentence
+from serve_app.text.sentences import split_in_half
 from serve_app.voices.info import VoiceInfo
 from serve_app.voices.store import VoiceStore
 from serve_app.voices.voice import VoiceLatents
 
 logger = logging.getLogger(__name__)
 
-LENGTH_MARGIN = 450 / 602  # of the codes a model can give a sentence: expected lengths are estimates
 MAX_SPLITS = 3  # times a sentence that reaches the model's end is halved before the request fails
 
 
@@ -57,23 +56,11 @@ class SpokenSentence:
 
 
 @dataclass(frozen=True)
-class SplitText:
-    """A text as it will be read, and what its author should know."""
-
-    sentences: list[str]
-    pauses_s: list[float]  # of silence before each sentence, and after the last
-    num_tokens: int
-    warnings: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Plan:
-    """A request after its text and voice stages: what each sentence needs."""
+    """A request after its text and voice stages."""
 
-    sentences: list[str]
-    expected_s: list[float]  # how long each will be heard
-    language: str
-    voice: VoiceLatents
+    sentences: list[Sentence]
+    voices: list[VoiceLatents]  # of each turn
     request: SpeechRequest
     seed: int
 
@@ -95,6 +82,7 @@ class SpeechService:
         notices: tuple[str, ...] = (),
     ) -> None:
         self._settings, self._config, self._tokenizer = settings, config, tokenizer
+        self._writer = ScriptWriter(config, tokenizer)
         self._engine, self._store, self._voices = engine, store, voices
         self._voice_infos = tuple(voice_infos.get(name, VoiceInfo(name)) for name in voices)
         self._device, self._notices = device, notices
@@ -140,94 +128,67 @@ class SpeechService:
     async def stream(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk]:
         """See `SpeechBackend`. The last chunk holds the summary, and no samples but of a pause at the text's end."""
         clock = Clock()
-        language = resolve_language(request.language, self._config.languages)
-        text = await asyncio.to_thread(self._split, request.text, language)
+        script = await asyncio.to_thread(self._writer.write, request)
         clock.mark("text")
-        voice, voice_warnings = await self._voice(request)
+        voices, voice_warnings = await self._voices_of(request)
         clock.mark("voice")
         seed = secrets.randbits(31) if request.seed is None else request.seed
+        plan = Plan(script.sentences, voices, request, seed)
         num_samples = num_codes = 0
-        plan = Plan(text.sentences, self._expected_s(text, request.speed, language), language, voice, request, seed)
-        spans: list[tuple[int, int]] = []  # of the sentences, in samples
+        timings: list[SentenceTiming] = []
         async with aclosing(self._speak(plan)) as outputs:
             async for index, output in outputs:
+                sentence = script.sentences[index]
                 if num_samples == 0:
                     clock.timings_s |= {"queue": output.queue_s, "first_audio": clock.elapsed_s}
-                if len(spans) == index:
-                    if len(silence := _silence(text.pauses_s[index])):
-                        yield AudioChunk(silence, num_samples, index)
+                if len(timings) == index:
+                    if len(silence := _silence(sentence.pause_s)):
+                        yield AudioChunk(silence, num_samples, index, turn_index=sentence.turn_index)
                         num_samples += len(silence)
-                    spans.append((num_samples, num_samples))
-                yield AudioChunk(output.samples, num_samples, index)
+                    start_s = num_samples / SAMPLE_RATE_HZ
+                    timings.append(SentenceTiming(sentence.text, start_s, start_s, sentence.turn_index))
+                yield AudioChunk(output.samples, num_samples, index, turn_index=sentence.turn_index)
                 num_samples += len(output.samples)
-                spans[index] = (spans[index][0], num_samples)
+                timings[index] = replace(timings[index], end_s=num_samples / SAMPLE_RATE_HZ)
                 num_codes += output.num_codes if output.finish_reason is not None else 0
         clock.mark("synthesis")
-        last_silence = _silence(text.pauses_s[-1])
-        start_sample, num_samples = num_samples, num_samples + len(last_silence)
+        last_silence = _silence(script.last_pause_s)
         summary = SpeechSummary(
-            duration_s=num_samples / SAMPLE_RATE_HZ,
-            num_text_tokens=text.num_tokens,
+            duration_s=(num_samples + len(last_silence)) / SAMPLE_RATE_HZ,
+            num_text_tokens=script.num_tokens,
             num_codes=num_codes,
-            sentences=_timings(text.sentences, spans),
+            sentences=tuple(timings),
             seed=seed,
             timings_s=clock.timings_s,
-            warnings=(*text.warnings, *voice_warnings, *self._notices),
+            warnings=(*script.warnings, *voice_warnings, *self._notices),
         )
-        yield AudioChunk(last_silence, start_sample, len(text.sentences) - 1, summary)
+        last = script.sentences[-1]
+        yield AudioChunk(last_silence, num_samples, len(script.sentences) - 1, summary, last.turn_index)
 
-    # -- text and voice ------------------------------------------------------------------------------------------------
+    # -- voices --------------------------------------------------------------------------------------------------------
 
-    def _split(self, text: str, language: str) -> SplitText:
-        """Raises `EmptyText`, or `RequestError` for pauses that are too long."""
-        readable = read(text, language)
-        sentences: list[str] = []
-        pauses_s = [0.0]
-        for part in readable.parts:
-            pauses_s[-1] += part.pause_s
-            of_part = self._sentences(part.text, language)
-            sentences += of_part
-            pauses_s += [0.0] * len(of_part)
-        pauses_s[-1] += readable.last_pause_s
-        if not sentences:
-            raise EmptyText(f"nothing in the text can be read as {language}", field="text")
-        warnings = list(readable.warnings)
-        unknown = self._tokenizer.unknown_characters(" ".join(part.text for part in readable.parts), language)
-        if unknown:
-            warnings.append(f"the model's vocabulary has no symbol for: {' '.join(unknown)}")
-        num_tokens = sum(self._tokenizer.count(sentence, language) for sentence in sentences)
-        return SplitText(sentences, pauses_s, num_tokens, tuple(warnings))
+    async def _voices_of(self, request: SpeechRequest) -> tuple[list[VoiceLatents], list[str]]:
+        """The voice of each turn, and what should be known of their references."""
+        voices, warnings = [], []
+        for index, turn in enumerate(request.turns):
+            try:
+                latents, of_voice = await self._voice(turn.voice)
+            except RequestError as error:
+                if len(request.turns) == 1:
+                    raise
+                raise type(error)(error.message, field=f"turns.{index}.{error.field or 'voice'}") from None
+            voices.append(latents)
+            warnings += [warning for warning in of_voice if warning not in warnings]
+        return voices, warnings
 
-    def _sentences(self, text: str, language: str) -> list[str]:
-        sentences = split_sentences(
-            text,
-            language,
-            count_tokens=lambda piece: self._tokenizer.count(piece, language),
-            expected_codes=lambda piece: self._expected_codes(piece, language),
-            max_tokens=self._config.gpt.max_sentence_tokens - 1,
-            max_codes=LENGTH_MARGIN * self._config.gpt.max_codes,
-        )
-        return [sentence for sentence in sentences if self._tokenizer.has_sound(sentence, language)]
-
-    def _expected_s(self, text: SplitText, speed: float, language: str) -> list[float]:
-        """How long each sentence will be heard, with the pause before it."""
-        spoken_s = (self._expected_codes(each, language) / CODE_RATE_HZ / speed for each in text.sentences)
-        return [seconds + pause_s for seconds, pause_s in zip(spoken_s, text.pauses_s, strict=False)]
-
-    def _expected_codes(self, sentence: str, language: str) -> float:
-        per_token = self._config.fixed_codes_per_token
-        if per_token is None:
-            return expected_codes(sentence, language)
-        return per_token * self._tokenizer.count(sentence, language)
-
-    async def _voice(self, request: SpeechRequest) -> tuple[VoiceLatents, tuple[str, ...]]:
-        if request.reference is not None:
-            stored = await self._store.get(request.reference)
+    async def _voice(self, choice: VoiceChoice) -> tuple[VoiceLatents, tuple[str, ...]]:
+        if choice.reference is not None:
+            stored = await self._store.get(choice.reference)
             return stored.latents, stored.warnings
-        voice = self._voices.get(request.voice)
+        voice = self._voices.get(choice.name)
         if voice is None:
             known = ", ".join(self._voices)
-            raise VoiceNotFound(f"there is no voice {request.voice!r}: choose one of {known}", field="voice")
+            raise VoiceNotFound(f"there is no voice {choice.name!r}: choose one of {known}", field="voice")
         return voice, ()
 
     # -- sentences through the engine ----------------------------------------------------------------------------------
@@ -240,7 +201,8 @@ class SpeechService:
             for index in range(len(plan.sentences)):
                 while len(tasks) < min(index + self._settings.max_slots_per_request, len(plan.sentences)):
                     ahead.append(SpokenSentence())
-                    wait_s = sum(plan.expected_s[index : len(tasks)])  # what is heard before it
+                    heard_before = plan.sentences[index : len(tasks)]
+                    wait_s = sum(each.expected_s for each in heard_before)
                     tasks.append(asyncio.create_task(self._speak_sentence(plan, len(tasks), wait_s, ahead[-1])))
                 async for output in _outputs(ahead.popleft()):
                     yield index, output
@@ -261,7 +223,7 @@ class SpeechService:
             spoken.outputs.put_nowait(SynthesisFailed("the sentence could not be spoken: the service's log says why"))
 
     async def _generate(
-        self, plan: Plan, sentence: str, path: tuple[int, ...], delay_s: float, spoken: SpokenSentence
+        self, plan: Plan, sentence: Sentence, path: tuple[int, ...], delay_s: float, spoken: SpokenSentence
     ) -> None:
         """One sentence; or its halves, where the model comes to its last position before it says stop."""
         is_first_try = len(path) == 1
@@ -271,16 +233,16 @@ class SpeechService:
                 async for output in outputs:
                     spoken.outputs.put_nowait(output)
         except CeilingReached:
-            halves = split_in_half(sentence, plan.language)
+            halves = split_in_half(sentence.text, sentence.language)
             if halves is None or len(path) > MAX_SPLITS or (is_first_try and spoken.is_heard):
                 raise
             if is_first_try:
                 spoken.take_back()  # later tries hand over nothing before they are whole
             for number, half in enumerate(halves):
-                await self._generate(plan, half, (*path, number), 0.0, spoken)
+                await self._generate(plan, replace(sentence, text=half), (*path, number), 0.0, spoken)
 
-    def _prompt(self, plan: Plan, sentence: str, path: tuple[int, ...], delay_s: float) -> Prompt:
-        tokens = tuple(self._tokenizer.encode(sentence, plan.language))
+    def _prompt(self, plan: Plan, sentence: Sentence, path: tuple[int, ...], delay_s: float) -> Prompt:
+        tokens = tuple(self._tokenizer.encode(sentence.text, sentence.language))
         defaults, asked = self._config.sampling, plan.request.sampling
         per_token = self._config.fixed_codes_per_token
         sampling = SamplingParams(
@@ -296,7 +258,8 @@ class SpeechService:
         is_whole = len(path) > 1 or not plan.request.is_streaming
         chunk_codes = WHOLE if is_whole else STREAMING_CHUNKS
         is_continuation = path != (0,)  # a full queue refuses a request at its first sentence or not at all
-        return Prompt(tokens, plan.voice, sampling, plan.request.speed, chunk_codes, delay_s, is_continuation)
+        voice, speed = plan.voices[sentence.turn_index], plan.request.turns[sentence.turn_index].speed
+        return Prompt(tokens, voice, sampling, speed, chunk_codes, delay_s, is_continuation)
 
     def _is_healthy(self) -> bool:
         try:
@@ -326,14 +289,6 @@ class Clock:
 
 def _silence(seconds: float) -> Samples:
     return np.zeros(round(seconds * SAMPLE_RATE_HZ), dtype=np.float32)
-
-
-def _timings(sentences: list[str], spans: list[tuple[int, int]]) -> tuple[SentenceTiming, ...]:
-    """`spans`: the first sample of each sentence, and the one after its last."""
-    return tuple(
-        SentenceTiming(text, start / SAMPLE_RATE_HZ, end / SAMPLE_RATE_HZ)
-        for text, (start, end) in zip(sentences, spans, strict=True)
-    )
 
 
 async def _outputs(spoken: SpokenSentence) -> AsyncGenerator[SequenceOutput]:

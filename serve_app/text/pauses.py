@@ -1,11 +1,13 @@
 """A text with pauses in it, `[pause:0.5]` in seconds, as the parts to read and the silence around them."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
 from serve_app.errors import EmptyText, RequestError
 from serve_app.text.normalize import normalize
+from serve_app.text.respelling import respell
 
 MAX_PAUSE_S = 10.0
 MAX_PAUSES_S = 600.0  # of one text
@@ -30,8 +32,9 @@ class ReadableText:
     warnings: tuple[str, ...]
 
 
-def read(text: str, language: str) -> ReadableText:
-    """Each part is normalised (see `normalize`); one with nothing to read is left out, the pauses around it are added.
+def read(text: str, language: str, pronunciations: Sequence[tuple[str, str]] = ()) -> ReadableText:
+    """Each part is respelled and normalised (see `respell`, `normalize`); one with nothing to read is left out, the
+    pauses around it are added.
 
     Raises `EmptyText` where no part can be read, `RequestError` for a pause over 10 s, or of more than 600 s together.
     """
@@ -45,7 +48,7 @@ def read(text: str, language: str) -> ReadableText:
     for piece, mark_s in zip_longest(pieces[::2], marks, fillvalue=0.0):
         assert isinstance(piece, str) and isinstance(mark_s, float)
         try:
-            normalized = normalize(piece, language)
+            normalized = normalize(respell(piece, pronunciations), language)
         except EmptyText:
             if len(pieces) == 1:
                 raise

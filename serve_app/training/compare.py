@@ -13,7 +13,7 @@ import numpy as np
 
 from serve_app.audio.pcm import Recording, Samples
 from serve_app.settings import make_settings
-from serve_app.speech.request import SpeechRequest, collect
+from serve_app.speech.request import collect, one_turn
 from serve_app.speech.service import SpeechService
 from serve_app.training.hearing import Ears, Heard, VoiceEar, similarity, word_error_rate
 
@@ -67,7 +67,7 @@ async def _speak(model: str, reference: Recording, sentences: Sequence[str], lan
     try:
         spoken: list[Samples] = []
         for number, sentence in enumerate(sentences):
-            request = SpeechRequest(sentence, language, reference=reference, seed=number, is_streaming=False)
+            request = one_turn(sentence, language, reference=reference, seed=number, is_streaming=False)
             spoken.append((await collect(service.stream(request)))[0])
         return spoken
     finally:

@@ -17,7 +17,7 @@ from serve_app.api.openai import FILE_FIELD
 from serve_app.audio.pcm import to_int16_bytes
 from serve_app.errors import ReferenceTooShort, Unavailable, VoiceNotFound
 from serve_app.settings import Settings
-from serve_app.speech.request import SamplingOptions, SpeechRequest
+from serve_app.speech.request import SamplingOptions, one_turn
 from tests.api.conftest import Server, running
 from tests.api.test_report import wav_bytes
 from tests.fakes import sine_for
@@ -36,7 +36,7 @@ def test_openai_client_gets_a_wav(server: Server) -> None:
         )
     samples, sample_rate_hz = soundfile.read(io.BytesIO(answer.content), dtype="float32")
     assert sample_rate_hz == 24_000
-    np.testing.assert_allclose(samples, sine_for(SpeechRequest("Hello", "en", speed=1.5)), atol=1e-4)
+    np.testing.assert_allclose(samples, sine_for(one_turn("Hello", "en", speed=1.5)), atol=1e-4)
 
 
 def test_openai_client_streams_pcm(server: Server) -> None:
@@ -51,7 +51,7 @@ def test_openai_client_streams_pcm(server: Server) -> None:
         ) as answer,
     ):
         audio = b"".join(answer.iter_bytes())
-    assert audio == to_int16_bytes(sine_for(SpeechRequest("Hello", "ko", voice="anna", seed=3)))
+    assert audio == to_int16_bytes(sine_for(one_turn("Hello", "ko", voice="anna", seed=3)))
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_openai_client_gets_every_format(
     with av.open(io.BytesIO(answer.content)) as container:
         frames = list(container.decode(audio=0))
     duration_s = sum(frame.samples for frame in frames) / frames[0].sample_rate
-    spoken_s = len(sine_for(SpeechRequest("Hello, you there.", "en"))) / 24_000
+    spoken_s = len(sine_for(one_turn("Hello, you there.", "en"))) / 24_000
     assert spoken_s <= duration_s < spoken_s + 0.13
 
 
@@ -103,7 +103,8 @@ def test_events_hold_the_file_and_its_sentences(server: Server, format_name: str
         "type": "speech.audio.done",
         "usage": {"input_tokens": 11, "output_tokens": num_codes, "total_tokens": 11 + num_codes},
         "duration_s": 0.55,
-        "sentences": [{"index": 0, "text": "Hello, you.", "start_s": 0.0, "end_s": 0.55}],
+        "sentences": [{"index": 0, "turn_index": 0, "text": "Hello, you.", "start_s": 0.0, "end_s": 0.55}],
+        "turns": [{"start_s": 0.0, "end_s": 0.55}],
         "seed": 5,
         "warnings": [],
     }
@@ -179,7 +180,7 @@ def test_language_left_out_is_english_or_the_models_first(
 ) -> None:
     server.backend.configure(languages=languages)
     assert server.client.post(ROUTE, json={"input": "x"}).status_code == 200
-    assert server.backend.requests[0].language == expected
+    assert server.backend.requests[0].turns[0].language == expected
 
 
 def test_pause_that_is_too_long_is_refused_by_this_routes_field(server: Server) -> None:
@@ -241,14 +242,15 @@ def test_upload_of_a_reference_with_form_fields(server: Server, file_format: str
     answer = server.client.post(ROUTE, data=fields, files={FILE_FIELD: ("voice", wav_bytes(file_format=file_format))})
     assert answer.status_code == 200 and len(answer.content) == 2 * 5 * 1_200 * 2
     request = server.backend.requests[0]
-    assert request.reference is not None and abs(request.reference.duration_s - 0.5) < 0.1
-    assert (request.speed, request.seed, request.language) == (0.5, 11, "de")
+    (turn,) = request.turns
+    assert turn.voice.reference is not None and abs(turn.voice.reference.duration_s - 0.5) < 0.1
+    assert (turn.speed, request.seed, turn.language) == (0.5, 11, "de")
 
 
 def test_reference_in_base64(server: Server) -> None:
     body = {"input": "Hello", "reference_audio_b64": base64.b64encode(wav_bytes()).decode()}
     assert server.client.post(ROUTE, json=body).status_code == 200
-    assert server.backend.requests[0].reference is not None
+    assert server.backend.requests[0].turns[0].voice.reference is not None
 
 
 @pytest.mark.parametrize(("is_upload", "expected"), [(True, "reference_audio"), (False, "reference_audio_b64")])

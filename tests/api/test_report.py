@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from serve_app.errors import InvalidAudio, ReferenceTooShort
-from serve_app.speech.request import SpeechRequest
+from serve_app.speech.request import one_turn
 from tests.api.conftest import Server
 from tests.fakes import sine_for
 
@@ -33,7 +33,7 @@ def test_synthesize_as_an_existing_client_does(server: Server) -> None:
     assert (info.samplerate, info.channels, info.subtype, info.format) == (24_000, 1, "PCM_16", "WAV")
     file.seek(0)
     samples, _ = soundfile.read(file, dtype="float32")
-    np.testing.assert_allclose(samples, sine_for(SpeechRequest("안녕하세요", "ko")), atol=1e-4)
+    np.testing.assert_allclose(samples, sine_for(one_turn("안녕하세요", "ko")), atol=1e-4)
     assert found["mime_type"] == "audio/wav"
     assert 0 < found["processing_time"] < 5
     assert found["sample_rate"] == 24_000
@@ -56,7 +56,7 @@ def test_sentences_and_captions_say_when_each_is_heard(server: Server) -> None:
 @pytest.mark.parametrize("language", REPORT_LANGUAGES)
 def test_synthesize_takes_the_reports_languages(server: Server, language: str) -> None:
     assert server.client.post("/synthesize_base64", json={"text": "x", "lang": language}).status_code == 200
-    assert server.backend.requests[0].language == language
+    assert server.backend.requests[0].turns[0].language == language
 
 
 @pytest.mark.parametrize(("languages", "expected"), [(("en", "ko"), "ko"), (("de", "en"), "de")])
@@ -65,7 +65,7 @@ def test_language_left_out_is_korean_or_the_models_first(
 ) -> None:
     server.backend.configure(languages=languages)
     assert server.client.post("/synthesize_base64", json={"text": "x"}).status_code == 200
-    assert server.backend.requests[0].language == expected
+    assert server.backend.requests[0].turns[0].language == expected
 
 
 def test_reference_seed_and_speed_reach_the_backend(server: Server) -> None:
@@ -73,16 +73,17 @@ def test_reference_seed_and_speed_reach_the_backend(server: Server) -> None:
     body = {"text": "x", "speed": 2, "speaker_wav_b64": reference, "seed": 7}
     assert server.client.post("/synthesize_base64", json=body).json()["seed"] == 7
     request = server.backend.requests[0]
-    assert request.reference is not None and request.reference.duration_s == 0.5
-    assert (request.speed, request.seed, request.is_streaming) == (2.0, 7, False)
+    (turn,) = request.turns
+    assert turn.voice.reference is not None and turn.voice.reference.duration_s == 0.5
+    assert (turn.speed, request.seed, request.is_streaming) == (2.0, 7, False)
 
 
 def test_repeated_reference_is_decoded_once(server: Server) -> None:
     body = {"text": "x", "speaker_wav_b64": base64.b64encode(wav_bytes()).decode()}
     for _ in range(2):
         assert server.client.post("/synthesize_base64", json=body).status_code == 200
-    first, second = server.backend.requests
-    assert first.reference is not None and first.reference is second.reference
+    first, second = (request.turns[0].voice.reference for request in server.backend.requests)
+    assert first is not None and first is second
 
 
 def test_unknown_fields_and_a_missing_content_type_are_accepted(server: Server) -> None:

@@ -21,7 +21,7 @@ from serve_app.deployment.autoscaling import REPORT_VARIABLES
 from serve_app.deployment.backend import ENGINE_NAME
 from serve_app.deployment.own_cluster import APP_NAME
 from serve_app.deployment.proxy import PROXY_CALLBACK, PROXY_CALLBACK_VARIABLE
-from serve_app.speech.request import SpeechRequest
+from serve_app.speech.request import one_turn
 from tests.deployment.cluster_app import GAIN
 from tests.fakes import sine_for
 from tests.ports import free_port
@@ -139,7 +139,7 @@ class Load:
             self.unexplained.append(repr(error))
             return "error"
         if answer.status_code == 200:
-            samples = sine_for(SpeechRequest(text, "en", seed=3))
+            samples = sine_for(one_turn(text, "en", seed=3))
             for version, gain in GAIN.items():
                 if answer.content == to_int16_bytes((samples * np.float32(gain)).astype(np.float32)):
                     return version

@@ -13,9 +13,9 @@ from ray.serve.exceptions import BackPressureError
 from serve_app.deployment import backend as backend_module
 from serve_app.deployment.backend import EngineBackend
 from serve_app.errors import Overloaded, ServiceError, Unavailable
-from serve_app.speech.request import AudioChunk, ServiceStatus, SpeechRequest
+from serve_app.speech.request import AudioChunk, ServiceStatus, SpeechRequest, one_turn
 
-REQUEST = SpeechRequest("Hello", "en")
+REQUEST = one_turn("Hello", "en")
 CHUNKS = [AudioChunk(np.full(4, value, dtype=np.float32), 0, 0) for value in (1.0, 2.0)]
 Item = AudioChunk | ServiceError | Exception
 

@@ -23,7 +23,7 @@ from serve_app.deployment.own_cluster import APP_NAME
 from serve_app.deployment.proxy import PROXY_CALLBACK
 from serve_app.errors import Unavailable
 from serve_app.settings import Settings
-from serve_app.speech.request import SpeechRequest
+from serve_app.speech.request import one_turn
 from tests.fakes import load_fake_service, sine_for
 from tests.ports import free_port
 
@@ -84,7 +84,7 @@ def test_health_through_ray(client: httpx.Client) -> None:
 
 
 def test_audio_streams_through_ray(client: httpx.Client) -> None:
-    request = SpeechRequest("Hello through Ray, in several chunks", "en", seed=5)
+    request = one_turn("Hello through Ray, in several chunks", "en", seed=5)
     body = {"input": request.text, "seed": 5, "response_format": "pcm"}
     started_s = time.perf_counter()
     with client.stream("POST", ROUTE, json=body) as answer:
@@ -212,10 +212,10 @@ def test_replica_whose_engine_failed_is_replaced_at_once(client: httpx.Client) -
 def test_backend_without_a_replica_is_unavailable(client: httpx.Client) -> None:
     async def ask() -> None:
         backend = EngineBackend(serve.get_deployment_handle("Engine", APP_NAME))
-        samples = [chunk.samples async for chunk in backend.stream(SpeechRequest("Hello", "en"))]
-        np.testing.assert_array_equal(np.concatenate(samples), sine_for(SpeechRequest("Hello", "en")))
+        samples = [chunk.samples async for chunk in backend.stream(one_turn("Hello", "en"))]
+        np.testing.assert_array_equal(np.concatenate(samples), sine_for(one_turn("Hello", "en")))
         serve.delete(APP_NAME)
         with pytest.raises(Unavailable):
-            [chunk async for chunk in backend.stream(SpeechRequest("Hello", "en"))]
+            [chunk async for chunk in backend.stream(one_turn("Hello", "en"))]
 
     asyncio.run(ask())

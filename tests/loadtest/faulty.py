@@ -52,7 +52,8 @@ class FakeEngine(FakeBackend):
     async def stream(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk]:
         if self.is_dead:
             raise Unavailable("The engine is gone; try again.", retry_after_s=1.0)
-        if request.reference is not None and _is_short(request.reference):
+        reference = request.turns[0].voice.reference
+        if reference is not None and _is_short(reference):
             raise ReferenceTooShort("Send a longer recording.", field="reference")
         async for chunk in super().stream(request):
             if self.is_dead:

@@ -2,8 +2,9 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from serve_app.engine.config import EngineConfig
 from serve_app.model.checkpoint import Checkpoint
 from serve_app.model.tokenizer import Tokenizer
 from serve_app.settings import Settings
-from serve_app.speech.request import DEFAULT_VOICE, AudioChunk, SpeechRequest, SpeechSummary
+from serve_app.speech.request import DEFAULT_VOICE, AudioChunk, SpeechRequest, SpeechSummary, VoiceChoice
 from serve_app.speech.service import SpeechService
 from serve_app.voices.reference import ReferenceTrimmer
 from serve_app.voices.storage import Directory
@@ -50,6 +51,15 @@ class Heard:
 
     def sentence(self, index: int) -> Samples:
         return np.concatenate([chunk.samples for chunk in self.chunks if chunk.sentence_index == index])
+
+
+def with_fields(request: SpeechRequest, **fields: Any) -> SpeechRequest:
+    """The request of one turn with other fields, be they its own, its turn's or its voice's name."""
+    (turn,) = request.turns
+    if "voice" in fields:
+        turn = replace(turn, voice=VoiceChoice(((fields.pop("voice"), 1.0),)))
+    of_turn = {name: fields.pop(name) for name in ("text", "language", "speed") if name in fields}
+    return replace(request, turns=(replace(turn, **of_turn),), **fields)
 
 
 async def hear(service: SpeechService, request: SpeechRequest) -> Heard:

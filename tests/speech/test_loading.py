@@ -14,7 +14,7 @@ from serve_app.model.device import Compute
 from serve_app.model.synthetic import write_synthetic
 from serve_app.settings import Settings
 from serve_app.speech.loading import engine_config
-from serve_app.speech.request import SpeechRequest
+from serve_app.speech.request import one_turn
 from serve_app.speech.service import SpeechService
 from tests.engine.support import CPU, largest_difference, run
 from tests.speech.support import SENTENCES, hear
@@ -50,7 +50,7 @@ def test_service_is_warm_and_tells_how_it_came_to_be(service: SpeechService, lin
 
 
 def test_made_up_voice_and_noise_are_owned_up_to(service: SpeechService) -> None:
-    heard = run(hear(service, SpeechRequest(SENTENCES[0], "en", seed=1)))
+    heard = run(hear(service, one_turn(SENTENCES[0], "en", seed=1)))
     assert heard.samples.std() > 0.02
     warnings = " ".join(heard.summary.warnings)
     assert "made-up" in warnings
@@ -58,8 +58,8 @@ def test_made_up_voice_and_noise_are_owned_up_to(service: SpeechService) -> None
 
 
 def test_reference_is_heard_and_advised_on(service: SpeechService) -> None:
-    request = SpeechRequest(SENTENCES[0], "en", seed=1)
-    cloning = SpeechRequest(SENTENCES[0], "en", seed=1, reference=recording(CLONE_TEST))
+    request = one_turn(SENTENCES[0], "en", seed=1)
+    cloning = one_turn(SENTENCES[0], "en", seed=1, reference=recording(CLONE_TEST))
     plain, cloned, again = (run(hear(service, one)) for one in (request, cloning, cloning))
     assert largest_difference(plain.samples, cloned.samples) > 0.01
     assert cloned.samples.tobytes() == again.samples.tobytes()
@@ -79,7 +79,7 @@ def test_loading_works_where_a_loop_runs_already(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("quantization", [pytest.param("none", marks=pytest.mark.slow), "int8"])
 def test_other_numbers_speak_as_long(tmp_path: Path, service: SpeechService, quantization: str) -> None:
-    request = SpeechRequest(SENTENCES[0], "en", seed=1)
+    request = one_turn(SENTENCES[0], "en", seed=1)
     expected = run(hear(service, request)).summary
     dtype = "bfloat16" if quantization == "none" else "float32"
     other = SpeechService.load(_settings(tmp_path, dtype=dtype, quantization=quantization), lambda line: None)
@@ -95,7 +95,7 @@ def test_other_numbers_speak_as_long(tmp_path: Path, service: SpeechService, qua
 def test_directory_speaks_as_the_model_it_was_written_from(tmp_path: Path, service: SpeechService) -> None:
     write_synthetic(tmp_path / "model", "synthetic:tiny")
     loaded = SpeechService.load(_settings(tmp_path, model=str(tmp_path / "model")), lambda line: None)
-    request = SpeechRequest(SENTENCES[0], "en", seed=1)
+    request = one_turn(SENTENCES[0], "en", seed=1)
     try:
         heard = run(hear(loaded, request))
     finally:
@@ -112,7 +112,7 @@ def test_running_service_holds_no_weights_file(tmp_path: Path, weights_file: str
     try:
         mapped = [line.split()[-1] for line in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()]
         assert str(tmp_path / "model" / weights_file) not in mapped  # other tests may hold theirs
-        assert len(run(hear(service, SpeechRequest("Hello there.", "en", seed=1))).samples) > 0
+        assert len(run(hear(service, one_turn("Hello there.", "en", seed=1))).samples) > 0
     finally:
         service.close()
 
@@ -126,7 +126,7 @@ def test_start_tells_where_voices_are_kept(tmp_path: Path, caplog: pytest.LogCap
 def test_services_share_a_voice_through_a_bucket(
     tmp_path: Path, object_server: ObjectServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    request = SpeechRequest(SENTENCES[0], "en", seed=1, reference=recording(CLONE_TEST))
+    request = one_turn(SENTENCES[0], "en", seed=1, reference=recording(CLONE_TEST))
     heard = []
     for name in ("one", "other"):
         registry = CollectorRegistry()

@@ -2,7 +2,6 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import aclosing
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -28,14 +27,14 @@ from serve_app.errors import (
 from serve_app.model.checkpoint import Checkpoint
 from serve_app.model.config import CODE_RATE_HZ
 from serve_app.model.tokenizer import Tokenizer
-from serve_app.speech.request import AudioChunk, SamplingOptions, SpeechRequest, collect
+from serve_app.speech.request import AudioChunk, SamplingOptions, collect, one_turn
 from serve_app.speech.service import SpeechService, derive_seed
 from serve_app.text.sentences import split_in_half
 from tests.engine.reference import load
 from tests.engine.support import STOP, changed, largest_difference, make_tokens, make_voice, run, speak
-from tests.speech.support import NOTICE, SENTENCES, TEXT, Heard, hear, serving
+from tests.speech.support import NOTICE, SENTENCES, TEXT, Heard, hear, serving, with_fields
 
-REQUEST = SpeechRequest(TEXT, "en", seed=5)
+REQUEST = one_turn(TEXT, "en", seed=5)
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +135,7 @@ def test_same_seed_gives_the_same_bytes(checkpoint: Checkpoint, tmp_path: Path) 
         one, other = (run(hear(service, REQUEST)) for _ in range(2))
     assert one.samples.tobytes() == other.samples.tobytes()
     with serving(checkpoint, tmp_path) as service:
-        one, other = (run(hear(service, replace(REQUEST, text=SENTENCES[0]))) for _ in range(2))
+        one, other = (run(hear(service, with_fields(REQUEST, text=SENTENCES[0]))) for _ in range(2))
     assert one.samples.tobytes() == other.samples.tobytes()
 
 
@@ -148,29 +147,29 @@ def test_same_seed_gives_the_same_speech_in_any_mode(service: SpeechService) -> 
 
 def test_stream_and_whole_are_equal(service: SpeechService) -> None:
     streamed = run(hear(service, REQUEST))
-    whole = run(hear(service, replace(REQUEST, is_streaming=False)))
+    whole = run(hear(service, with_fields(REQUEST, is_streaming=False)))
     assert len(streamed.chunks) > len(whole.chunks)
     assert largest_difference(streamed.samples, whole.samples) < 1e-4
 
 
 def test_seed_that_was_drawn_is_reported_and_works_again(service: SpeechService) -> None:
-    drawn = run(hear(service, SpeechRequest(SENTENCES[0], "en")))
-    again = run(hear(service, SpeechRequest(SENTENCES[0], "en", seed=drawn.summary.seed)))
-    other = run(hear(service, SpeechRequest(SENTENCES[0], "en")))
+    drawn = run(hear(service, one_turn(SENTENCES[0], "en")))
+    again = run(hear(service, one_turn(SENTENCES[0], "en", seed=drawn.summary.seed)))
+    other = run(hear(service, one_turn(SENTENCES[0], "en")))
     assert drawn.samples.tobytes() == again.samples.tobytes()
     assert other.summary.seed != drawn.summary.seed
     assert largest_difference(other.samples, drawn.samples) > 0.01
 
 
 def test_same_sentence_twice_is_spoken_twice_anew(service: SpeechService) -> None:
-    heard = run(hear(service, SpeechRequest(f"{SENTENCES[0]} {SENTENCES[0]}", "en", seed=5)))
+    heard = run(hear(service, one_turn(f"{SENTENCES[0]} {SENTENCES[0]}", "en", seed=5)))
     assert len(heard.summary.sentences) == 2
     assert largest_difference(heard.sentence(0), heard.sentence(1)) > 0.01
 
 
 @pytest.mark.parametrize("is_streaming", [True, False])
 def test_sentences_are_timed_as_they_are_heard(service: SpeechService, is_streaming: bool) -> None:
-    heard = run(hear(service, SpeechRequest(" ".join(SENTENCES), "en", seed=5, is_streaming=is_streaming)))
+    heard = run(hear(service, one_turn(" ".join(SENTENCES), "en", seed=5, is_streaming=is_streaming)))
     timings = heard.summary.sentences
     assert [each.text for each in timings] == list(SENTENCES)
     assert timings[0].start_s == 0.0 and timings[-1].end_s == heard.summary.duration_s
@@ -182,9 +181,9 @@ def test_sentences_are_timed_as_they_are_heard(service: SpeechService, is_stream
 
 def test_pauses_are_silence_between_the_same_sentences(service: SpeechService) -> None:
     one, other = SENTENCES[:2]
-    plain = run(hear(service, SpeechRequest(f"{one} {other}", "en", seed=5)))
+    plain = run(hear(service, one_turn(f"{one} {other}", "en", seed=5)))
     text = f"[pause:0.25]{one} [pause: 0.5s] [pause:0.5] {other}[pause:1]"
-    paused = run(hear(service, SpeechRequest(text, "en", seed=5)))
+    paused = run(hear(service, one_turn(text, "en", seed=5)))
     silence = [np.zeros(round(seconds * 24_000), np.float32) for seconds in (0.25, 1.0, 1.0)]
     expected = [silence[0], plain.sentence(0), silence[1], plain.sentence(1), silence[2]]
     assert paused.samples.tobytes() == np.concatenate(expected).tobytes()
@@ -200,7 +199,7 @@ def test_refusal_comes_before_a_pause_at_the_start(checkpoint: Checkpoint, tmp_p
     with serving(checkpoint, tmp_path, EngineConfig(max_slots=1, max_waiting=1)) as narrow:
 
         async def crowd() -> list[object]:
-            requests = [SpeechRequest(f"[pause:5] {SENTENCES[0]}", "en", seed=number) for number in range(4)]
+            requests = [one_turn(f"[pause:5] {SENTENCES[0]}", "en", seed=number) for number in range(4)]
             streams = [narrow.stream(request) for request in requests]
             firsts = await asyncio.gather(*(anext(stream) for stream in streams), return_exceptions=True)
             await asyncio.gather(*(stream.aclose() for stream in streams))
@@ -222,7 +221,7 @@ def test_seeds_of_sentences_and_halves_differ() -> None:
 
 
 def test_speed_changes_duration_alone(service: SpeechService) -> None:
-    slow, plain, fast = (run(hear(service, replace(REQUEST, speed=speed))).summary for speed in (0.5, 1.0, 2.0))
+    slow, plain, fast = (run(hear(service, with_fields(REQUEST, speed=speed))).summary for speed in (0.5, 1.0, 2.0))
     assert slow.num_codes == plain.num_codes == fast.num_codes
     assert plain.duration_s == pytest.approx(plain.num_codes / CODE_RATE_HZ, abs=0.1)
     assert slow.duration_s == pytest.approx(2 * plain.duration_s, abs=0.1)
@@ -242,14 +241,14 @@ def test_speed_changes_duration_alone(service: SpeechService) -> None:
     ids=lambda change: str(next(iter(change.values()))),
 )
 def test_request_is_heeded(service: SpeechService, change: dict[str, Any]) -> None:
-    base = SpeechRequest(SENTENCES[0], "en", seed=5)
-    one, other = run(hear(service, base)), run(hear(service, replace(base, **change)))
+    base = one_turn(SENTENCES[0], "en", seed=5)
+    one, other = run(hear(service, base)), run(hear(service, with_fields(base, **change)))
     assert largest_difference(one.samples, other.samples) > 0.01
 
 
 def test_requests_side_by_side_do_not_hear_each_other(service: SpeechService) -> None:
     requests = [
-        SpeechRequest(" ".join(SENTENCES[2 * start : 2 * start + 2]), "en", voice, seed=start)
+        one_turn(" ".join(SENTENCES[2 * start : 2 * start + 2]), "en", voice, seed=start)
         for start in range(2)
         for voice in ("default", "other")
     ]
@@ -263,7 +262,7 @@ def test_requests_side_by_side_do_not_hear_each_other(service: SpeechService) ->
 
 
 def test_summary_tells_what_happened(service: SpeechService) -> None:
-    samples, summary = run(collect(service.stream(replace(REQUEST, text=f"{TEXT} \u0f00"))))
+    samples, summary = run(collect(service.stream(with_fields(REQUEST, text=f"{TEXT} \u0f00"))))
     assert summary.duration_s == len(samples) / 24_000
     assert len(summary.sentences) == len(SENTENCES)
     assert summary.seed == 5
@@ -287,7 +286,7 @@ def test_what_cannot_be_spoken_is_refused(
 ) -> None:
     num_prefills = service.engine.stats.num_prefills
     with pytest.raises(error) as refused:
-        run(hear(service, replace(REQUEST, **change)))
+        run(hear(service, with_fields(REQUEST, **change)))
     assert refused.value.field == field
     assert service.engine.stats.num_prefills == num_prefills
 
@@ -297,7 +296,7 @@ def test_what_cannot_be_spoken_is_refused(
 
 def test_listener_who_leaves_aborts_all_sentences(service: SpeechService) -> None:
     async def leave() -> None:
-        stream = service.stream(replace(REQUEST, text=f"{TEXT} {TEXT}"))
+        stream = service.stream(with_fields(REQUEST, text=f"{TEXT} {TEXT}"))
         async with aclosing(stream):
             await anext(stream)
             assert service.engine.num_alive > 3
@@ -432,7 +431,7 @@ def test_sentence_that_comes_to_the_ceiling_is_split_again(
         if len(expected) < 2:
             continue
         num_split += 1
-        heard = run(hear(short_winded, SpeechRequest(SENTENCES[0], "en", seed=seed, is_streaming=False)))
+        heard = run(hear(short_winded, one_turn(SENTENCES[0], "en", seed=seed, is_streaming=False)))
         assert largest_difference(heard.samples, np.concatenate(expected)) < 1e-4
         assert len(heard.summary.sentences) == 1
         assert heard.summary.num_codes == pytest.approx(heard.summary.duration_s * CODE_RATE_HZ, abs=1.0)
@@ -448,7 +447,7 @@ def test_what_was_heard_cannot_be_split_again(short_winded: SpeechService, monke
     chunks: list[AudioChunk] = []
 
     async def listen() -> None:
-        async for chunk in short_winded.stream(SpeechRequest(SENTENCES[0], "en", seed=seed)):
+        async for chunk in short_winded.stream(one_turn(SENTENCES[0], "en", seed=seed)):
             chunks.append(chunk)
 
     with pytest.raises(CeilingReached):
@@ -473,7 +472,7 @@ def test_what_nobody_heard_yet_is_taken_back_and_split(
 
         async def listen(seed: int = seed) -> Heard:
             chunks = []
-            async with aclosing(short_winded.stream(SpeechRequest(" ".join(SENTENCES[:2]), "en", seed=seed))) as stream:
+            async with aclosing(short_winded.stream(one_turn(" ".join(SENTENCES[:2]), "en", seed=seed))) as stream:
                 async for chunk in stream:
                     chunks.append(chunk)
                     if len(chunks) == 1:
@@ -493,6 +492,6 @@ def test_model_without_an_end_fails_clearly(checkpoint: Checkpoint, tmp_path: Pa
     """Random weights never say stop: halves of halves come to the ceiling too, and that is that."""
     with serving(changed(checkpoint, max_codes=24), tmp_path) as service:
         with pytest.raises(CeilingReached) as failed:
-            run(hear(service, SpeechRequest("Yes indeed, it is so.", "en", seed=1, is_streaming=False)))
+            run(hear(service, one_turn("Yes indeed, it is so.", "en", seed=1, is_streaming=False)))
         assert "24" in failed.value.message
         run(_idle(service.engine))

@@ -1,0 +1,40 @@
+"""POST /v1/audio/dialogue: turns of several voices as one stream."""
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from serve_app.api.body import read_json
+from serve_app.api.deps import ApiState, FactsDep, SpeakerDep, StateDep
+from serve_app.api.schemas import DialogueBody, TurnBody, body_docs
+from serve_app.api.speech_response import speech_response
+from serve_app.api.streaming import StreamedResponse, opened
+from serve_app.api.turns import check_speakable, check_text, choose_language, default_language, make_turn
+from serve_app.errors import TextTooLong
+from serve_app.speech.request import DEFAULT_VOICE, ServiceStatus, SpeechRequest, Turn
+
+router = APIRouter(tags=["speech"])
+
+
+@router.post("/v1/audio/dialogue", response_class=Response, openapi_extra=body_docs(DialogueBody))
+async def converse(request: Request, state: StateDep, facts: FactsDep, speaker: SpeakerDep) -> StreamedResponse:
+    """The turns as one audio stream, one after the other; sentences of all of them are spoken side by side."""
+    body = await read_json(request, DialogueBody)
+    num_chars, max_chars = sum(len(turn.text) for turn in body.turns), state.settings.max_text_chars
+    if num_chars > max_chars:
+        raise TextTooLong(f"The turns have {num_chars} characters, at most {max_chars}; split them.", field="turns")
+    turns = [await _turn(body, index, turn, state, facts) for index, turn in enumerate(body.turns)]
+    speech_request = await check_speakable(SpeechRequest(tuple(turns), body.seed, body.sampling), facts)
+    chunks = await opened(speaker.start(speech_request, facts.sample_rate_hz))
+    return speech_response(speech_request, chunks, body.response_format, body.stream_format, facts.sample_rate_hz)
+
+
+async def _turn(body: DialogueBody, index: int, turn: TurnBody, state: ApiState, facts: ServiceStatus) -> Turn:
+    text = check_text(turn.text, state.settings.max_text_chars, f"turns.{index}.text")
+    asked = body.language if turn.language is None else turn.language
+    language = await choose_language(asked, text, default_language(facts), facts, field=f"turns.{index}.language")
+    reference = None
+    if turn.reference_audio_b64 is not None:
+        field = f"turns.{index}.reference_audio_b64"
+        reference = await state.references.decode_base64(turn.reference_audio_b64, field)
+    voice = turn.voice or turn.speaker_id or DEFAULT_VOICE
+    return make_turn(turn, text, language, voice=voice, reference=reference, pause_s=turn.pause_s)

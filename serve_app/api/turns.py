@@ -1,0 +1,90 @@
+"""From what a client sent to turns of the seam, checked as far as this process can. Knows no route."""
+
+import asyncio
+import unicodedata
+from collections.abc import Sequence
+
+from serve_app.api.schemas import TurnFields
+from serve_app.audio.pcm import Recording
+from serve_app.errors import EmptyText, RequestError, TextTooLong, UnsupportedLanguage, VoiceNotFound
+from serve_app.speech.request import DEFAULT_VOICE, ServiceStatus, SpeechRequest, Turn, VoiceChoice
+from serve_app.text.detection import detect_language
+from serve_app.text.languages import resolve_language
+from serve_app.text.pauses import read
+
+AUTO = "auto"
+PREFERRED_LANGUAGE = "en"
+
+
+def make_turn(
+    fields: TurnFields,
+    text: str,
+    language: str,
+    *,
+    voice: str = DEFAULT_VOICE,
+    reference: Recording | None = None,
+    pause_s: float = 0.0,
+) -> Turn:
+    """`language` is a model's code, as `choose_language` gives it."""
+    return Turn(
+        text,
+        language,
+        VoiceChoice(((voice, 1.0),), reference, fields.emotion, fields.emotion_intensity),
+        speed=fields.speed,
+        pause_s=pause_s,
+        pronunciations=tuple(fields.pronunciations.items()),
+    )
+
+
+def default_language(facts: ServiceStatus) -> str:
+    """Of a request in OpenAI's shape that names none."""
+    return PREFERRED_LANGUAGE if PREFERRED_LANGUAGE in facts.languages else facts.languages[0]
+
+
+async def choose_language(
+    asked: str | None, text: str, default: str, facts: ServiceStatus, *, field: str = "language"
+) -> str:
+    """The model's code for what was asked; the text's own language for `auto`. Raises `UnsupportedLanguage`."""
+    if asked is not None and asked.strip().lower() == AUTO:
+        return await asyncio.to_thread(detect_language, text, facts.languages, default)
+    try:
+        return resolve_language(default if asked is None else asked, facts.languages)
+    except UnsupportedLanguage as error:
+        raise UnsupportedLanguage(error.message, field=field) from None
+
+
+def check_text(text: str, max_chars: int, field: str) -> str:
+    """The text, unless it is too long (422) or empty (400)."""
+    if len(text) > max_chars:
+        raise TextTooLong(
+            f"The text has {len(text)} characters, at most {max_chars} are spoken at once; split it.", field=field
+        )
+    if all(char.isspace() or unicodedata.category(char)[0] == "C" for char in text):
+        raise EmptyText("The text is empty; send at least one word.", field=field)
+    return text
+
+
+async def check_speakable(request: SpeechRequest, facts: ServiceStatus) -> SpeechRequest:
+    """The request. Refuses here what the model would refuse: an unknown voice, and text with nothing to read aloud."""
+    check_voices(request.turns, facts)
+    await asyncio.to_thread(_check_texts, request.turns)
+    return request
+
+
+def check_voices(turns: Sequence[Turn], facts: ServiceStatus) -> None:
+    for index, turn in enumerate(turns):
+        name = turn.voice.name
+        if turn.voice.reference is None and name not in facts.voice_names:
+            known = ", ".join(facts.voice_names)
+            field = "voice" if len(turns) == 1 else f"turns.{index}.voice"
+            raise VoiceNotFound(f"There is no voice {name!r}; choose one of: {known}.", field=field)
+
+
+def _check_texts(turns: Sequence[Turn]) -> None:
+    for index, turn in enumerate(turns):
+        try:
+            read(turn.text, turn.language, turn.pronunciations)
+        except RequestError as error:
+            if len(turns) == 1:
+                raise
+            raise type(error)(error.message, field=f"turns.{index}.text") from None
