@@ -424,7 +424,7 @@ def _parts_alone(service: SpeechService, sentence: str, seed: int, path: tuple[i
 def test_sentence_that_comes_to_the_ceiling_is_split_again(
     short_winded: SpeechService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("serve_app.speech.service.LENGTH_MARGIN", 100.0)  # no sentence is split beforehand
+    monkeypatch.setattr("serve_app.speech.script.LENGTH_MARGIN", 100.0)  # no sentence is split beforehand
     num_split = 0
     for seed in range(30):
         expected = _parts_alone(short_winded, SENTENCES[0], seed)
@@ -442,7 +442,7 @@ def test_sentence_that_comes_to_the_ceiling_is_split_again(
 
 def test_what_was_heard_cannot_be_split_again(short_winded: SpeechService, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same sentence as a stream: its beginning is out, so its end without a stop is an error, never a cut."""
-    monkeypatch.setattr("serve_app.speech.service.LENGTH_MARGIN", 100.0)
+    monkeypatch.setattr("serve_app.speech.script.LENGTH_MARGIN", 100.0)
     seed = next(seed for seed in range(60) if len(_parts_alone(short_winded, SENTENCES[0], seed)) > 1)
     chunks: list[AudioChunk] = []
 
@@ -461,7 +461,7 @@ def test_what_nobody_heard_yet_is_taken_back_and_split(
     short_winded: SpeechService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sentence 1 comes to the ceiling while the listener is still at sentence 0."""
-    monkeypatch.setattr("serve_app.speech.service.LENGTH_MARGIN", 100.0)
+    monkeypatch.setattr("serve_app.speech.script.LENGTH_MARGIN", 100.0)
     num_split = 0
     for seed in range(30):
         first = _parts_alone(short_winded, SENTENCES[0], seed)

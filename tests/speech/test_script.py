@@ -1,0 +1,55 @@
+"""Requests of several turns, and of texts with a user's pronunciations, on a real engine with small weights."""
+
+from collections.abc import Generator
+from dataclasses import replace
+
+import pytest
+
+from serve_app.errors import RequestError
+from serve_app.model.checkpoint import Checkpoint
+from serve_app.speech.request import SpeechRequest, Turn, VoiceChoice
+from serve_app.speech.service import SpeechService
+from tests.engine.support import largest_difference, run
+from tests.speech.support import SENTENCES, hear, serving
+
+
+@pytest.fixture(scope="module")
+def service(tiny_checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Generator[SpeechService]:
+    with serving(tiny_checkpoint, tmp_path_factory.mktemp("voices")) as service:
+        yield service
+
+
+def test_dialogue_is_its_turns_spoken_alone(service: SpeechService) -> None:
+    turns = (
+        Turn(" ".join(SENTENCES[:2]), "en"),
+        Turn(SENTENCES[2], "es", VoiceChoice((("other", 1.0),)), speed=2.0, pause_s=0.5),
+        Turn(SENTENCES[3], "en"),
+    )
+    heard = run(hear(service, SpeechRequest(turns, seed=5)))
+    assert [each.turn_index for each in heard.summary.sentences] == [0, 0, 1, 2]
+    assert [chunk.turn_index for chunk in heard.chunks] == sorted(chunk.turn_index for chunk in heard.chunks)
+    (first, second, third) = heard.summary.turns
+    assert second[0] == pytest.approx(first[1] + 0.5) and third[0] == second[1]
+    pieces = [heard.samples[round(start_s * 24_000) : round(end_s * 24_000)] for start_s, end_s in heard.summary.turns]
+    alone = run(hear(service, SpeechRequest(turns[:1], seed=5)))
+    assert largest_difference(pieces[0], alone.samples) < 1e-4
+    of_other = run(hear(service, SpeechRequest((replace(turns[1], voice=VoiceChoice()),), seed=5)))
+    assert len(of_other.samples) == len(pieces[1]) + 12_000
+    assert largest_difference(pieces[1], of_other.samples[12_000:]) > 0.01
+
+
+def test_dialogues_error_names_the_turn(service: SpeechService) -> None:
+    for turn, field in (
+        (Turn("...", "en"), "turns.1.text"),
+        (Turn("x", "tlh"), "turns.1.language"),
+        (Turn("x", "en", VoiceChoice((("nobody", 1.0),))), "turns.1.voice"),
+    ):
+        with pytest.raises(RequestError) as refused:
+            run(hear(service, SpeechRequest((Turn(SENTENCES[0], "en"), turn))))
+        assert refused.value.field == field
+
+
+def test_pronunciations_change_what_is_spoken(service: SpeechService) -> None:
+    turn = Turn(SENTENCES[0], "en", pronunciations=(("fox", "phoenix"),))
+    heard = run(hear(service, SpeechRequest((turn,), seed=5)))
+    assert heard.summary.sentences[0].text == SENTENCES[0].replace("fox", "phoenix")
