@@ -82,8 +82,14 @@ SENTENCES = Metric(Kind.COUNTER, "xtts_sentences", "Sentences that are over: fin
 GUARDS = Metric(
     Kind.COUNTER,
     "xtts_guards",
-    "Sentences that a guard met: ceiling (no end in sight), not_finite (no numbers), out_of_memory",
+    "Sentences that a guard met: ceiling (no end in sight), loop (in circles), not_finite (no numbers), out_of_memory",
     ("guard",),
+)
+MENDED = Metric(
+    Kind.COUNTER,
+    "xtts_mended_sentences",
+    "Sentences that were mended: retry (spoken anew after a guard met them), silence (a long one was cut short)",
+    ("by",),
 )
 OUT_OF_MEMORY = Metric(
     Kind.COUNTER,

@@ -10,7 +10,7 @@ from serve_app.api.speech_response import speech_response
 from serve_app.api.streaming import StreamedResponse, opened
 from serve_app.api.turns import check_speakable, check_text, choose_language, default_language, make_turn
 from serve_app.errors import TextTooLong
-from serve_app.speech.request import DEFAULT_VOICE, ServiceStatus, SpeechRequest, Turn
+from serve_app.speech.request import DEFAULT_VOICE, ServiceStatus, Turn
 
 router = APIRouter(tags=["speech"])
 
@@ -23,7 +23,7 @@ async def converse(request: Request, state: StateDep, facts: FactsDep, speaker: 
     if num_chars > max_chars:
         raise TextTooLong(f"The turns have {num_chars} characters, at most {max_chars}; split them.", field="turns")
     turns = [await _turn(body, index, turn, state, facts) for index, turn in enumerate(body.turns)]
-    speech_request = await check_speakable(SpeechRequest(tuple(turns), body.seed, body.sampling), facts)
+    speech_request = await check_speakable(body.request_of(*turns), facts)
     chunks = await opened(speaker.start(speech_request, facts.sample_rate_hz))
     return speech_response(speech_request, chunks, body.response_format, body.stream_format, facts.sample_rate_hz)
 

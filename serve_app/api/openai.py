@@ -65,7 +65,7 @@ async def _to_speech_request(asked: _Asked, state: ApiState, facts: ServiceStatu
     text = check_text(body.input, state.settings.max_text_chars, "input")
     language = await choose_language(body.language, text, default_language(facts), facts)
     turn = make_turn(body, text, language, voice=body.voice, reference=await _reference(asked, state))
-    return await check_speakable(SpeechRequest((turn,), body.seed, body.sampling), facts)
+    return await check_speakable(body.request_of(turn), facts)
 
 
 async def _reference(asked: _Asked, state: ApiState) -> Recording | None:

@@ -62,8 +62,7 @@ async def _to_speech_request(body: SynthesizeBody, state: ApiState, facts: Servi
     if body.speaker_wav_b64 is not None:
         reference = await state.references.decode_base64(body.speaker_wav_b64, "speaker_wav_b64")
     turn = make_turn(body, text, language, voice=body.speaker_id, reference=reference)
-    request = SpeechRequest((turn,), body.seed, body.sampling, is_streaming=False)
-    return await check_speakable(request, facts)
+    return await check_speakable(body.request_of(turn, is_streaming=False), facts)
 
 
 def _captions(body: SynthesizeBody, summary: SpeechSummary) -> str | None:

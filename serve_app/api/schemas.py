@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from serve_app.speech.request import DEFAULT_VOICE, SamplingOptions
+from serve_app.speech.request import DEFAULT_VOICE, Guards, SamplingOptions, SpeechRequest, Turn
 
 Speed = Annotated[
     float,
@@ -47,18 +47,32 @@ class TurnFields(_RequestBody):
     )
 
 
+class GuardsBody(_RequestBody):
+    """Which guards against a model that loses its way are on."""
+
+    ceiling: bool = Field(default=True, description="a sentence ends at the length that its text can have at most")
+    loops: bool = Field(default=True, description="and where the same codes come over and over")
+    retry: bool = Field(default=True, description="it is spoken anew, once, where nothing of it was heard")
+    silence: bool = Field(default=True, description="silences over 0.7 s inside a sentence are cut short")
+
+
 class SamplingFields(_RequestBody):
-    """How codes are drawn. What is left out is the checkpoint's own."""
+    """How codes are drawn, and what is done where that goes wrong. What is left out is the checkpoint's own."""
 
     seed: Seed | None = None
     temperature: Temperature | None = None
     top_k: TopK | None = None
     top_p: TopP | None = None
     repetition_penalty: RepetitionPenalty | None = None
+    guards: GuardsBody = GuardsBody()
 
     @property
     def sampling(self) -> SamplingOptions:
         return SamplingOptions(self.temperature, self.top_k, self.top_p, self.repetition_penalty)
+
+    def request_of(self, *turns: Turn, is_streaming: bool = True) -> SpeechRequest:
+        guards = Guards(**self.guards.model_dump())
+        return SpeechRequest(turns, self.seed, self.sampling, guards, is_streaming)
 
 
 class SynthesizeBody(TurnFields, SamplingFields):

@@ -10,13 +10,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from serve_app import metrics
 from serve_app.engine.config import EngineConfig
+from serve_app.engine.loops import NUM_CODES_SEEN, is_looping
 from serve_app.engine.memory import MAX_FAILURES, PAUSE_S, PassSize, refusal, tried_twice
 from serve_app.engine.model_runner import ModelRunner, StepCodes
 from serve_app.engine.renderer import AudioStream, Renderer
@@ -47,6 +48,7 @@ logger = logging.getLogger(__name__)
 
 STOP_JOIN_S = 10.0
 Pass = tuple[tuple[Sequence, ...], StepCodes]  # the rows of a pass and what it chose
+LOOP_CHECK_CODES = 8  # between two looks for a loop
 SHORTEN = "shorten the sentence, or try another seed"
 
 
@@ -59,6 +61,7 @@ class Job:
     loop: asyncio.AbstractEventLoop
     outputs: "asyncio.Queue[SequenceOutput | ServiceError]"
     codes: tuple[int, ...] = ()
+    last_codes: deque[int] = field(default_factory=lambda: deque(maxlen=NUM_CODES_SEEN))
 
     def put(self, item: SequenceOutput | ServiceError) -> None:
         """From the engine thread. A closed event loop has nobody waiting, and may close while we look."""
@@ -282,8 +285,23 @@ class Engine:
             elif sequence.num_codes == self._gpt.max_codes:
                 self._metrics.add(metrics.GUARDS, guard="ceiling")
                 self._fail(job, CeilingReached(f"no end within the model's {self._gpt.max_codes} codes: {SHORTEN}"))
+            elif (guard := self._guard(job, code)) is not None:
+                self._metrics.add(metrics.GUARDS, guard=guard.name.lower())
+                self._finish_decoding(job, guard)
             elif job.stream.is_chunk_due(sequence.num_codes):
                 job.stream.grow(self._runner.latents(sequence))
+
+    @staticmethod
+    def _guard(job: Job, code: int) -> FinishReason | None:
+        """The reason to end a sequence that lost its way."""
+        prompt, num_codes = job.sequence.prompt, job.sequence.num_codes
+        if num_codes == prompt.max_codes:
+            return FinishReason.CEILING
+        if prompt.ends_loops:
+            job.last_codes.append(code)
+            if num_codes % LOOP_CHECK_CODES == 0 and is_looping(tuple(job.last_codes)):
+                return FinishReason.LOOP
+        return None
 
     def _finish_decoding(self, job: Job, reason: FinishReason) -> None:
         sequence = job.sequence

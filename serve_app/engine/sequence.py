@@ -45,6 +45,8 @@ class Prompt:
     chunk_codes: tuple[int, ...] = STREAMING_CHUNKS
     delay_s: float = 0.0  # its audio is wanted so much later than if it were asked for alone
     is_continuation: bool = False  # of speech that was let in: a full queue does not refuse it
+    max_codes: int | None = None  # ended there: by then the text was surely said
+    ends_loops: bool = False  # ended where the same codes come over and over
 
     def __post_init__(self) -> None:
         assert self.text_tokens and all(n > 0 for n in self.chunk_codes)
@@ -67,6 +69,13 @@ class Status(Enum):
 class FinishReason(Enum):
     STOP = auto()  # the model said so
     LENGTH = auto()  # the forced number of codes
+    CEILING = auto()  # the prompt's `max_codes` without an end
+    LOOP = auto()  # went round in circles
+
+    @property
+    def is_guards(self) -> bool:
+        """Whether a guard ended it, and not the model."""
+        return self in (FinishReason.CEILING, FinishReason.LOOP)
 
 
 @dataclass(eq=False)

@@ -257,6 +257,6 @@ def _engine(source: Source) -> list[Alert]:
             "0m",
             _often(recorded.GUARDED_15M, recorded.SENTENCES_15M, 0.02),
             "{{ $value | humanizePercentage }} of the sentences of " + service + " were stopped by a guard",
-            "They had no end in sight, gave no numbers or found no memory: their requests failed.",
+            "No end in sight, in circles: spoken anew or ended early. No numbers, no memory: their requests failed.",
         ),
     ]

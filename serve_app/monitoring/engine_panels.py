@@ -106,11 +106,12 @@ def engine(source: Source) -> tuple[Panel, ...]:
         ),
         Panel(
             "Guards and memory",
-            "Counted in five minutes. Guards stop sentences with no end in sight (`ceiling`), no numbers "
-            "(`not_finite`) or no memory; out of memory, a phase went on with less. If it lasts, see the alerts.",
+            "Counted in five minutes. Guards stop sentences with no end in sight (`ceiling`), in circles (`loop`), "
+            "without numbers (`not_finite`) or memory; some are mended. Out of memory, a phase went on with less.",
             Unit.COUNT,
             (
                 Query(source.growth(metrics.GUARDS, GLANCE, by=("guard",)), "guard {{guard}}"),
+                Query(source.growth(metrics.MENDED, GLANCE, by=("by",)), "mended by {{by}}"),
                 Query(source.growth(metrics.OUT_OF_MEMORY, GLANCE, by=("phase",)), "out of memory in {{phase}}"),
             ),
             empty="none was met yet",

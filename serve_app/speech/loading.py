@@ -93,6 +93,7 @@ def load_service(settings: Settings, progress: Progress, recorder: Metrics) -> S
         device=compute.device.type,
         voice_infos=_voice_infos(checkpoint),
         notices=(*checkpoint.notices, *notices),
+        recorder=recorder,
     )
 
 

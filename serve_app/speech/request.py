@@ -23,6 +23,16 @@ class SamplingOptions:
 
 
 @dataclass(frozen=True)
+class Guards:
+    """What is done against a model that loses its way: rambles, goes round in circles, falls silent."""
+
+    ceiling: bool = True  # a sentence ends at the length that its text can have at most
+    loops: bool = True  # and where the same codes come over and over
+    retry: bool = True  # it is spoken anew, once, where nothing of it was heard
+    silence: bool = True  # silences over 0.7 s inside a sentence are cut short
+
+
+@dataclass(frozen=True)
 class VoiceChoice:
     """Whose voice, and in which manner. `reference`, when given, takes the place of the named voices."""
 
@@ -65,6 +75,7 @@ class SpeechRequest:
     turns: tuple[Turn, ...]
     seed: int | None = None  # None: drawn, and reported in the summary
     sampling: SamplingOptions = SamplingOptions()
+    guards: Guards = Guards()
     is_streaming: bool = True  # False: a sentence is handed over when whole, so it can still be split again
 
     def __post_init__(self) -> None:

@@ -1,22 +1,18 @@
 """Text in, ordered audio out: the service behind the seam. Knows text, voices and the engine; no HTTP, no Ray."""
 
 import asyncio
-import hashlib
-import logging
 import secrets
 import time
-from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
 
 from serve_app.audio.pcm import Samples
 from serve_app.engine.engine import Engine
-from serve_app.engine.sequence import STREAMING_CHUNKS, WHOLE, Prompt, SamplingParams, SequenceOutput
-from serve_app.errors import CeilingReached, RequestError, ServiceError, SynthesisFailed, VoiceNotFound
+from serve_app.errors import RequestError, ServiceError, VoiceNotFound
 from serve_app.metrics import NOT_RECORDED, Metrics
 from serve_app.model.config import SAMPLE_RATE_HZ, ModelConfig
 from serve_app.model.tokenizer import Tokenizer
@@ -30,39 +26,11 @@ from serve_app.speech.request import (
     SpeechSummary,
     VoiceChoice,
 )
-from serve_app.speech.script import ScriptWriter, Sentence
-from serve_app.text.sentences import split_in_half
+from serve_app.speech.script import ScriptWriter
+from serve_app.speech.speaking import Plan, SentenceSpeaker
 from serve_app.voices.info import VoiceInfo
 from serve_app.voices.store import VoiceStore
 from serve_app.voices.voice import VoiceLatents
-
-logger = logging.getLogger(__name__)
-
-MAX_SPLITS = 3  # times a sentence that reaches the model's end is halved before the request fails
-
-
-@dataclass(eq=False)
-class SpokenSentence:
-    """One sentence on its way through the engine. `outputs` ends with None, or with the error it failed of."""
-
-    outputs: "asyncio.Queue[SequenceOutput | ServiceError | None]" = field(default_factory=asyncio.Queue)
-    is_heard: bool = False  # some of it has left the service, so it cannot be spoken anew
-
-    def take_back(self) -> None:
-        """Drops what nobody has heard."""
-        assert not self.is_heard
-        while not self.outputs.empty():
-            self.outputs.get_nowait()
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A request after its text and voice stages."""
-
-    sentences: list[Sentence]
-    voices: list[VoiceLatents]  # of each turn
-    request: SpeechRequest
-    seed: int
 
 
 class SpeechService:
@@ -80,9 +48,11 @@ class SpeechService:
         device: str,
         voice_infos: Mapping[str, VoiceInfo] = MappingProxyType({}),
         notices: tuple[str, ...] = (),
+        recorder: Metrics = NOT_RECORDED,
     ) -> None:
-        self._settings, self._config, self._tokenizer = settings, config, tokenizer
+        self._config = config
         self._writer = ScriptWriter(config, tokenizer)
+        self._speaker = SentenceSpeaker(config, tokenizer, engine, settings.max_slots_per_request, recorder)
         self._engine, self._store, self._voices = engine, store, voices
         self._voice_infos = tuple(voice_infos.get(name, VoiceInfo(name)) for name in voices)
         self._device, self._notices = device, notices
@@ -136,7 +106,7 @@ class SpeechService:
         plan = Plan(script.sentences, voices, request, seed)
         num_samples = num_codes = 0
         timings: list[SentenceTiming] = []
-        async with aclosing(self._speak(plan)) as outputs:
+        async with aclosing(self._speaker.speak(plan)) as outputs:
             async for index, output in outputs:
                 sentence = script.sentences[index]
                 if num_samples == 0:
@@ -160,7 +130,7 @@ class SpeechService:
             sentences=tuple(timings),
             seed=seed,
             timings_s=clock.timings_s,
-            warnings=(*script.warnings, *voice_warnings, *self._notices),
+            warnings=(*script.warnings, *voice_warnings, *plan.warnings, *self._notices),
         )
         last = script.sentences[-1]
         yield AudioChunk(last_silence, num_samples, len(script.sentences) - 1, summary, last.turn_index)
@@ -191,76 +161,6 @@ class SpeechService:
             raise VoiceNotFound(f"there is no voice {choice.name!r}: choose one of {known}", field="voice")
         return voice, ()
 
-    # -- sentences through the engine ----------------------------------------------------------------------------------
-
-    async def _speak(self, plan: Plan) -> AsyncGenerator[tuple[int, SequenceOutput]]:
-        """Outputs in the text's order. Sentences run side by side, a bounded number ahead of the one that is heard."""
-        ahead: deque[SpokenSentence] = deque()
-        tasks: list[asyncio.Task[None]] = []
-        try:
-            for index in range(len(plan.sentences)):
-                while len(tasks) < min(index + self._settings.max_slots_per_request, len(plan.sentences)):
-                    ahead.append(SpokenSentence())
-                    heard_before = plan.sentences[index : len(tasks)]
-                    wait_s = sum(each.expected_s for each in heard_before)
-                    tasks.append(asyncio.create_task(self._speak_sentence(plan, len(tasks), wait_s, ahead[-1])))
-                async for output in _outputs(ahead.popleft()):
-                    yield index, output
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _speak_sentence(self, plan: Plan, index: int, delay_s: float, spoken: SpokenSentence) -> None:
-        """Fills `spoken`. A failure is an item of its queue, so that it is met in the text's order."""
-        try:
-            await self._generate(plan, plan.sentences[index], (index,), delay_s, spoken)
-            spoken.outputs.put_nowait(None)
-        except ServiceError as error:
-            spoken.outputs.put_nowait(error)
-        except Exception:
-            logger.exception("a sentence failed in a way that nobody foresaw")
-            spoken.outputs.put_nowait(SynthesisFailed("the sentence could not be spoken: the service's log says why"))
-
-    async def _generate(
-        self, plan: Plan, sentence: Sentence, path: tuple[int, ...], delay_s: float, spoken: SpokenSentence
-    ) -> None:
-        """One sentence; or its halves, where the model comes to its last position before it says stop."""
-        is_first_try = len(path) == 1
-        try:
-            prompt = self._prompt(plan, sentence, path, delay_s)
-            async with aclosing(self._engine.generate(prompt)) as outputs:
-                async for output in outputs:
-                    spoken.outputs.put_nowait(output)
-        except CeilingReached:
-            halves = split_in_half(sentence.text, sentence.language)
-            if halves is None or len(path) > MAX_SPLITS or (is_first_try and spoken.is_heard):
-                raise
-            if is_first_try:
-                spoken.take_back()  # later tries hand over nothing before they are whole
-            for number, half in enumerate(halves):
-                await self._generate(plan, replace(sentence, text=half), (*path, number), 0.0, spoken)
-
-    def _prompt(self, plan: Plan, sentence: Sentence, path: tuple[int, ...], delay_s: float) -> Prompt:
-        tokens = tuple(self._tokenizer.encode(sentence.text, sentence.language))
-        defaults, asked = self._config.sampling, plan.request.sampling
-        per_token = self._config.fixed_codes_per_token
-        sampling = SamplingParams(
-            temperature=defaults.temperature if asked.temperature is None else asked.temperature,
-            top_k=defaults.top_k if asked.top_k is None else asked.top_k,
-            top_p=defaults.top_p if asked.top_p is None else asked.top_p,
-            repetition_penalty=(
-                defaults.repetition_penalty if asked.repetition_penalty is None else asked.repetition_penalty
-            ),
-            seed=derive_seed(plan.seed, path),
-            num_forced_codes=None if per_token is None else max(1, round(per_token * len(tokens))),
-        )
-        is_whole = len(path) > 1 or not plan.request.is_streaming
-        chunk_codes = WHOLE if is_whole else STREAMING_CHUNKS
-        is_continuation = path != (0,)  # a full queue refuses a request at its first sentence or not at all
-        voice, speed = plan.voices[sentence.turn_index], plan.request.turns[sentence.turn_index].speed
-        return Prompt(tokens, voice, sampling, speed, chunk_codes, delay_s, is_continuation)
-
     def _is_healthy(self) -> bool:
         try:
             self._engine.check_health()
@@ -289,20 +189,3 @@ class Clock:
 
 def _silence(seconds: float) -> Samples:
     return np.zeros(round(seconds * SAMPLE_RATE_HZ), dtype=np.float32)
-
-
-async def _outputs(spoken: SpokenSentence) -> AsyncGenerator[SequenceOutput]:
-    while True:
-        output = await spoken.outputs.get()
-        if output is None:
-            return
-        if isinstance(output, ServiceError):
-            raise output
-        spoken.is_heard = True
-        yield output
-
-
-def derive_seed(seed: int, path: tuple[int, ...]) -> int:
-    """A sentence's seed, [0, 2⁶³): sentences of one text differ, and each is the same whenever it is spoken again."""
-    digest = hashlib.blake2b(repr((seed, path)).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 1

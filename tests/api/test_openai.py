@@ -17,7 +17,7 @@ from serve_app.api.openai import FILE_FIELD
 from serve_app.audio.pcm import to_int16_bytes
 from serve_app.errors import ReferenceTooShort, Unavailable, VoiceNotFound
 from serve_app.settings import Settings
-from serve_app.speech.request import SamplingOptions, one_turn
+from serve_app.speech.request import Guards, SamplingOptions, one_turn
 from tests.api.conftest import Server, running
 from tests.api.test_report import wav_bytes
 from tests.fakes import sine_for
@@ -172,6 +172,14 @@ def test_sampling_reaches_the_backend(server: Server, route: str, is_form: bool)
     assert server.backend.requests[0].sampling == SamplingOptions(0.4, 3, 0.5, 2.0)
     assert server.client.post(ROUTE, json={"input": "x", "top_k": None}).status_code == 200
     assert server.backend.requests[1].sampling == SamplingOptions()
+
+
+def test_guards_are_on_but_those_switched_off(server: Server) -> None:
+    for guards in ({}, {"guards": {"retry": False, "silence": False}}):
+        assert server.client.post(ROUTE, json={"input": "x", **guards}).status_code == 200
+    assert server.backend.requests[0].guards == Guards()
+    assert server.backend.requests[1].guards == Guards(retry=False, silence=False)
+    assert server.client.post(ROUTE, json={"input": "x", "guards": {"loops": 1}}).status_code == 422
 
 
 @pytest.mark.parametrize(("languages", "expected"), [(("ko", "en"), "en"), (("de", "ko"), "de")])

@@ -10,6 +10,7 @@ import numpy as np
 
 from serve_app.audio.pcm import Samples
 from serve_app.engine.config import EngineConfig
+from serve_app.metrics import NOT_RECORDED, Metrics
 from serve_app.model.checkpoint import Checkpoint
 from serve_app.model.tokenizer import Tokenizer
 from serve_app.settings import Settings
@@ -72,11 +73,15 @@ def never_encode(samples: Samples, sample_rate_hz: int) -> VoiceLatents:
 
 @contextmanager
 def serving(
-    checkpoint: Checkpoint, directory: Path, config: EngineConfig | None = None, max_slots_per_request: int = 8
+    checkpoint: Checkpoint,
+    directory: Path,
+    config: EngineConfig | None = None,
+    max_slots_per_request: int = 8,
+    recorder: Metrics = NOT_RECORDED,
 ) -> Generator[SpeechService]:
     """The service with two voices, `default` and `other`, and an engine in float32."""
     voices = {DEFAULT_VOICE: make_voice(checkpoint, 1), "other": make_voice(checkpoint, 2)}
-    with running(checkpoint, config or EngineConfig(max_slots=8)) as engine:
+    with running(checkpoint, config or EngineConfig(max_slots=8), recorder=recorder) as engine:
         yield SpeechService(
             Settings.model_validate({"max_slots_per_request": max_slots_per_request}),
             checkpoint.config,
@@ -86,4 +91,5 @@ def serving(
             voices,
             device="cpu",
             notices=(NOTICE,),
+            recorder=recorder,
         )

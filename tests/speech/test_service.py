@@ -28,7 +28,8 @@ from serve_app.model.checkpoint import Checkpoint
 from serve_app.model.config import CODE_RATE_HZ
 from serve_app.model.tokenizer import Tokenizer
 from serve_app.speech.request import AudioChunk, SamplingOptions, collect, one_turn
-from serve_app.speech.service import SpeechService, derive_seed
+from serve_app.speech.service import SpeechService
+from serve_app.speech.speaking import derive_seed
 from serve_app.text.sentences import split_in_half
 from tests.engine.reference import load
 from tests.engine.support import STOP, changed, largest_difference, make_tokens, make_voice, run, speak
@@ -405,7 +406,7 @@ def short_winded(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactor
 def _parts_alone(service: SpeechService, sentence: str, seed: int, path: tuple[int, ...] = (0,)) -> list[Samples]:
     """What the service should say: the sentence, or its halves where that comes to the ceiling; nothing if they do."""
     prompt = Prompt(
-        tuple(service._tokenizer.encode(sentence, "en")),
+        tuple(service._writer._tokenizer.encode(sentence, "en")),
         service._voices["default"],
         SamplingParams(seed=derive_seed(seed, path)),
         chunk_codes=WHOLE,
