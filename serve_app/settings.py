@@ -87,7 +87,10 @@ class Settings(BaseSettings):
     )
     voice_cache_bytes: int = Field(256 * MEBIBYTE, ge=1, description="encoded voices kept in memory")
     max_upload_bytes: int = Field(25 * MEBIBYTE, ge=1, description="largest reference recording")
-    max_text_chars: int = Field(20_000, ge=1, description="longest text of one request, in characters")
+    max_text_chars: int = Field(20_000, ge=1, description="longest text that is answered whole, in characters")
+    max_streamed_chars: int = Field(
+        200_000, ge=1, description="longest text whose speech is streamed, in characters: four hours"
+    )
 
     first_audio_timeout_s: float = Field(
         120.0, gt=0.0, description="longest wait for the first audio, once text and reference are read; then 429"

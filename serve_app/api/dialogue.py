@@ -19,7 +19,7 @@ router = APIRouter(tags=["speech"])
 async def converse(request: Request, state: StateDep, facts: FactsDep, speaker: SpeakerDep) -> StreamedResponse:
     """The turns as one audio stream, one after the other; sentences of all of them are spoken side by side."""
     body = await read_json(request, DialogueBody)
-    num_chars, max_chars = sum(len(turn.text) for turn in body.turns), state.settings.max_text_chars
+    num_chars, max_chars = sum(len(turn.text) for turn in body.turns), state.settings.max_streamed_chars
     if num_chars > max_chars:
         raise TextTooLong(f"The turns have {num_chars} characters, at most {max_chars}; split them.", field="turns")
     turns = [await _turn(body, index, turn, state, facts) for index, turn in enumerate(body.turns)]
@@ -29,7 +29,7 @@ async def converse(request: Request, state: StateDep, facts: FactsDep, speaker: 
 
 
 async def _turn(body: DialogueBody, index: int, turn: TurnBody, state: ApiState, facts: ServiceStatus) -> Turn:
-    text = check_text(turn.text, state.settings.max_text_chars, f"turns.{index}.text")
+    text = check_text(turn.text, state.settings.max_streamed_chars, f"turns.{index}.text")
     asked = body.language if turn.language is None else turn.language
     language = await choose_language(asked, text, default_language(facts), facts, field=f"turns.{index}.language")
     reference = None

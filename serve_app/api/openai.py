@@ -62,7 +62,7 @@ async def _read(request: Request, state: ApiState) -> _Asked:
 
 async def _to_speech_request(asked: _Asked, state: ApiState, facts: ServiceStatus) -> SpeechRequest:
     body = asked.body
-    text = check_text(body.input, state.settings.max_text_chars, "input")
+    text = check_text(body.input, state.settings.max_streamed_chars, "input")
     language = await choose_language(body.language, text, default_language(facts), facts)
     turn = make_turn(body, text, language, voice=body.voice, reference=await _reference(asked, state))
     return await check_speakable(body.request_of(turn), facts)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from serve_app.api.schemas import TurnFields
 from serve_app.audio.pcm import Recording
-from serve_app.errors import EmptyText, RequestError, TextTooLong, UnsupportedLanguage, VoiceNotFound
-from serve_app.speech.request import DEFAULT_VOICE, ServiceStatus, SpeechRequest, Turn, VoiceChoice
+from serve_app.errors import EmptyText, TextTooLong, UnsupportedLanguage, VoiceNotFound
+from serve_app.speech.request import DEFAULT_VOICE, ServiceStatus, SpeechRequest, Turn, VoiceChoice, naming_turn
 from serve_app.text.detection import detect_language
 from serve_app.text.languages import resolve_language
 from serve_app.text.pauses import read
@@ -76,15 +76,12 @@ def check_voices(turns: Sequence[Turn], facts: ServiceStatus) -> None:
         name = turn.voice.name
         if turn.voice.reference is None and name not in facts.voice_names:
             known = ", ".join(facts.voice_names)
-            field = "voice" if len(turns) == 1 else f"turns.{index}.voice"
-            raise VoiceNotFound(f"There is no voice {name!r}; choose one of: {known}.", field=field)
+            with naming_turn(turns, index):
+                raise VoiceNotFound(f"There is no voice {name!r}; choose one of: {known}.", field="voice")
 
 
 def _check_texts(turns: Sequence[Turn]) -> None:
+    """As far as the first that can be read; the rest is the engine's to read."""
     for index, turn in enumerate(turns):
-        try:
-            read(turn.text, turn.language, turn.pronunciations)
-        except RequestError as error:
-            if len(turns) == 1:
-                raise
-            raise type(error)(error.message, field=f"turns.{index}.text") from None
+        with naming_turn(turns, index):
+            next(read(turn.text, turn.language, turn.pronunciations))

@@ -1,12 +1,14 @@
 """The nouns of the seam: what is asked, what comes back, and the one signature across it. Imports no torch."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
 from serve_app.audio.pcm import Recording, Samples
+from serve_app.errors import RequestError
 from serve_app.voices.info import VoiceInfo
 
 DEFAULT_VOICE = "default"
@@ -178,6 +180,17 @@ class SpeechBackend(Protocol):
     def stream(self, request: SpeechRequest) -> AsyncIterator[AudioChunk]: ...
 
     async def status(self) -> ServiceStatus: ...
+
+
+@contextmanager
+def naming_turn(turns: Sequence[Turn], index: int) -> Generator[None]:
+    """Where there are several turns, a refusal's field names the one it is about: "turns.1.voice"."""
+    try:
+        yield
+    except RequestError as error:
+        if len(turns) == 1:
+            raise
+        raise type(error)(error.message, field=f"turns.{index}.{error.field or 'text'}") from None
 
 
 async def collect(chunks: AsyncIterator[AudioChunk]) -> tuple[Samples, SpeechSummary]:

@@ -1,17 +1,18 @@
 """From turns to sentences: what the model will read, in order, with the silence between. Knows no voice's content."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from serve_app.errors import EmptyText, RequestError
+from serve_app.errors import EmptyText
 from serve_app.model.config import CODE_RATE_HZ, ModelConfig
 from serve_app.model.tokenizer import Tokenizer
-from serve_app.speech.request import SpeechRequest, Turn
+from serve_app.speech.request import SpeechRequest, Turn, naming_turn
 from serve_app.text.languages import expected_codes, resolve_language
-from serve_app.text.pauses import read
+from serve_app.text.pauses import Part, read
 from serve_app.text.sentences import split_sentences
 
 LENGTH_MARGIN = 450 / 602  # of the codes a model can give a sentence: expected lengths are estimates
+MAX_WARNINGS = 20  # of one text: a long one may have one a block
 
 
 @dataclass(frozen=True)
@@ -25,58 +26,67 @@ class Sentence:
     expected_s: float  # how long it will be heard, the pause included
 
 
-@dataclass
 class Script:
-    """A request's text as it will be read, and what its author should know."""
+    """A request's sentences, written as far as they are asked for. Used by one thread at a time."""
 
-    sentences: list[Sentence] = field(default_factory=list)
-    last_pause_s: float = 0.0  # of silence after the last sentence
-    num_tokens: int = 0
-    warnings: list[str] = field(default_factory=list)
-
-
-class ScriptWriter:
-    """Writes the scripts of one model. Thread-safe."""
-
-    def __init__(self, config: ModelConfig, tokenizer: Tokenizer) -> None:
-        self._config, self._tokenizer = config, tokenizer
-
-    def write(self, request: SpeechRequest) -> Script:
-        """Raises `EmptyText`, `UnsupportedLanguage`, or `RequestError` for pauses that are too long; the field of a
-        dialogue's error names the turn: "turns.2.text"."""
-        script = Script()
-        is_dialogue = len(request.turns) > 1
+    def __init__(self, request: SpeechRequest, config: ModelConfig, tokenizer: Tokenizer) -> None:
+        """Raises `UnsupportedLanguage`; the field of a dialogue's error names the turn: "turns.2.language"."""
+        self._request, self._config, self._tokenizer = request, config, tokenizer
+        self.sentences: list[Sentence] = []
+        self.last_pause_s = 0.0  # of silence after the last sentence
+        self.num_tokens = 0
+        self.warnings: list[str] = []
+        self.is_whole = False
+        self._languages: list[str] = []
         for index, turn in enumerate(request.turns):
-            try:
-                warnings = self._add(script, index, turn)
-            except RequestError as error:
-                if not is_dialogue:
-                    raise
-                raise type(error)(error.message, field=f"turns.{index}.{error.field or 'text'}") from None
-            script.warnings += (f"turn {index + 1}: {warning}" if is_dialogue else warning for warning in warnings)
-        return script
+            with naming_turn(request.turns, index):
+                self._languages.append(resolve_language(turn.language, config.languages))
+        self._steps = self._write()
 
-    def _add(self, script: Script, index: int, turn: Turn) -> list[str]:
-        """The turn's sentences at the script's end; returns what its author should know."""
-        language = resolve_language(turn.language, self._config.languages)
-        readable = read(turn.text, language, turn.pronunciations)
-        pause_s = script.last_pause_s + turn.pause_s
-        num_before = len(script.sentences)
-        for part in readable.parts:
-            pause_s += part.pause_s
-            for text in self._sentences(part.text, language):
-                spoken_s = self._expected_codes(text, language) / CODE_RATE_HZ / turn.speed
-                script.sentences.append(Sentence(text, language, index, pause_s, pause_s + spoken_s))
-                script.num_tokens += self._tokenizer.count(text, language)
-                pause_s = 0.0
-        if len(script.sentences) == num_before:
-            raise EmptyText(f"nothing in the text can be read as {language}", field="text")
-        script.last_pause_s = pause_s + readable.last_pause_s
-        unknown = self._tokenizer.unknown_characters(" ".join(part.text for part in readable.parts), language)
+    def extend(self, num_sentences: int) -> None:
+        """Writes on until there are so many sentences, or all. Blocks for as long as a few thousand characters take.
+
+        Raises `EmptyText`, or `RequestError` for pauses that are too long, naming the turn as above.
+        """
+        while not self.is_whole and len(self.sentences) < num_sentences:
+            self.is_whole = next(self._steps, None) is None
+
+    def _write(self) -> Iterator[Part]:
+        """A step for each part of the text."""
+        for index, turn in enumerate(self._request.turns):
+            num_before = len(self.sentences)
+            self.last_pause_s += turn.pause_s
+            parts = read(turn.text, self._languages[index], turn.pronunciations)
+            while (part := self._next(parts, index)) is not None:
+                self._add(part, index, turn)
+                yield part
+            with naming_turn(self._request.turns, index):
+                if len(self.sentences) == num_before:
+                    raise EmptyText(f"nothing in the text can be read as {self._languages[index]}", field="text")
+
+    def _next(self, parts: Iterator[Part], index: int) -> Part | None:
+        with naming_turn(self._request.turns, index):
+            return next(parts, None)
+
+    def _add(self, part: Part, index: int, turn: Turn) -> None:
+        language = self._languages[index]
+        pause_s = self.last_pause_s + part.pause_s
+        for text in self._split(part.text, language):
+            spoken_s = self._expected_codes(text, language) / CODE_RATE_HZ / turn.speed
+            self.sentences.append(Sentence(text, language, index, pause_s, pause_s + spoken_s))
+            self.num_tokens += self._tokenizer.count(text, language)
+            pause_s = 0.0
+        self.last_pause_s = pause_s
+        unknown = self._tokenizer.unknown_characters(part.text, language)
         of_model = [f"the model's vocabulary has no symbol for: {' '.join(unknown)}"] if unknown else []
-        return [*readable.warnings, *of_model]
+        self._warn(index, [*part.warnings, *of_model])
 
-    def _sentences(self, text: str, language: str) -> Iterator[str]:
+    def _warn(self, index: int, warnings: list[str]) -> None:
+        prefix = f"turn {index + 1}: " if len(self._request.turns) > 1 else ""
+        new = [line for line in (prefix + warning for warning in warnings) if line not in self.warnings]
+        self.warnings += new[: MAX_WARNINGS - len(self.warnings)]
+
+    def _split(self, text: str, language: str) -> Iterator[str]:
         sentences = split_sentences(
             text,
             language,

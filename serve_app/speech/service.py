@@ -12,7 +12,7 @@ import numpy as np
 
 from serve_app.audio.pcm import Samples
 from serve_app.engine.engine import Engine
-from serve_app.errors import RequestError, ServiceError, VoiceNotFound
+from serve_app.errors import ServiceError, VoiceNotFound
 from serve_app.metrics import NOT_RECORDED, Metrics
 from serve_app.model.config import SAMPLE_RATE_HZ, ModelConfig
 from serve_app.model.tokenizer import Tokenizer
@@ -25,8 +25,9 @@ from serve_app.speech.request import (
     SpeechRequest,
     SpeechSummary,
     VoiceChoice,
+    naming_turn,
 )
-from serve_app.speech.script import ScriptWriter
+from serve_app.speech.script import Script
 from serve_app.speech.speaking import Plan, SentenceSpeaker
 from serve_app.voices.info import VoiceInfo
 from serve_app.voices.store import VoiceStore
@@ -50,8 +51,7 @@ class SpeechService:
         notices: tuple[str, ...] = (),
         recorder: Metrics = NOT_RECORDED,
     ) -> None:
-        self._config = config
-        self._writer = ScriptWriter(config, tokenizer)
+        self._config, self._tokenizer = config, tokenizer
         self._speaker = SentenceSpeaker(config, tokenizer, engine, settings.max_slots_per_request, recorder)
         self._engine, self._store, self._voices = engine, store, voices
         self._voice_infos = tuple(voice_infos.get(name, VoiceInfo(name)) for name in voices)
@@ -98,12 +98,13 @@ class SpeechService:
     async def stream(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk]:
         """See `SpeechBackend`. The last chunk holds the summary, and no samples but of a pause at the text's end."""
         clock = Clock()
-        script = await asyncio.to_thread(self._writer.write, request)
+        script = Script(request, self._config, self._tokenizer)
+        await asyncio.to_thread(script.extend, 1)
         clock.mark("text")
         voices, voice_warnings = await self._voices_of(request)
         clock.mark("voice")
         seed = secrets.randbits(31) if request.seed is None else request.seed
-        plan = Plan(script.sentences, voices, request, seed)
+        plan = Plan(script, voices, request, seed)
         num_samples = num_codes = 0
         timings: list[SentenceTiming] = []
         async with aclosing(self._speaker.speak(plan)) as outputs:
@@ -141,12 +142,8 @@ class SpeechService:
         """The voice of each turn, and what should be known of their references."""
         voices, warnings = [], []
         for index, turn in enumerate(request.turns):
-            try:
+            with naming_turn(request.turns, index):
                 latents, of_voice = await self._voice(turn.voice)
-            except RequestError as error:
-                if len(request.turns) == 1:
-                    raise
-                raise type(error)(error.message, field=f"turns.{index}.{error.field or 'voice'}") from None
             voices.append(latents)
             warnings += [warning for warning in of_voice if warning not in warnings]
         return voices, warnings

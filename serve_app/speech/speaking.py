@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from itertools import count
 
 from serve_app import metrics
 from serve_app.audio.silence import SilenceLimiter
@@ -17,7 +18,7 @@ from serve_app.metrics import Metrics
 from serve_app.model.config import SAMPLE_RATE_HZ, ModelConfig
 from serve_app.model.tokenizer import Tokenizer
 from serve_app.speech.request import SpeechRequest
-from serve_app.speech.script import Sentence
+from serve_app.speech.script import Script, Sentence
 from serve_app.text.languages import expected_codes
 from serve_app.text.sentences import split_in_half
 from serve_app.voices.voice import VoiceLatents
@@ -48,7 +49,7 @@ class SpokenSentence:
 class Plan:
     """A request after its text and voice stages."""
 
-    sentences: list[Sentence]
+    script: Script
     voices: list[VoiceLatents]  # of each turn
     request: SpeechRequest
     seed: int
@@ -70,10 +71,15 @@ class SentenceSpeaker:
         ahead: deque[SpokenSentence] = deque()
         tasks: list[asyncio.Task[None]] = []
         try:
-            for index in range(len(plan.sentences)):
-                while len(tasks) < min(index + self._max_ahead, len(plan.sentences)):
+            for index in count():
+                sentences = plan.script.sentences
+                if len(sentences) < index + self._max_ahead and not plan.script.is_whole:
+                    await asyncio.to_thread(plan.script.extend, index + self._max_ahead)
+                if index == len(sentences):
+                    break
+                while len(tasks) < min(index + self._max_ahead, len(sentences)):
                     ahead.append(SpokenSentence())
-                    heard_before = plan.sentences[index : len(tasks)]
+                    heard_before = sentences[index : len(tasks)]
                     wait_s = sum(each.expected_s for each in heard_before)
                     tasks.append(asyncio.create_task(self._speak_sentence(plan, len(tasks), wait_s, ahead[-1])))
                 async for output in self._heard(plan, ahead.popleft()):
@@ -100,7 +106,7 @@ class SentenceSpeaker:
     async def _speak_sentence(self, plan: Plan, index: int, delay_s: float, spoken: SpokenSentence) -> None:
         """Fills `spoken`. A failure is an item of its queue, so that it is met in the text's order."""
         try:
-            await self._generate(plan, plan.sentences[index], (index,), delay_s, spoken)
+            await self._generate(plan, plan.script.sentences[index], (index,), delay_s, spoken)
             spoken.outputs.put_nowait(None)
         except ServiceError as error:
             spoken.outputs.put_nowait(error)

@@ -1,65 +1,81 @@
-"""A text with pauses in it, `[pause:0.5]` in seconds, as the parts to read and the silence around them."""
+"""A text with pauses in it, `[pause:0.5]` in seconds, as parts to read one after the other, and the silence between.
+
+Parts come as they are asked for: a long text is cut into blocks at ends of sentences, so that its first sentence need
+not wait for its last.
+"""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 
 from serve_app.errors import EmptyText, RequestError
+from serve_app.text.boundaries import sentence_ends
 from serve_app.text.normalize import normalize
 from serve_app.text.respelling import respell
 
 MAX_PAUSE_S = 10.0
 MAX_PAUSES_S = 600.0  # of one text
+BLOCK_CHARS = 2_000  # a block ends with the first sentence beyond it
 
 _MARK = re.compile(r"\[ ?pause ?: ?(\d{1,9}(?:\.\d{1,9})?) ?s? ?\]", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Part:
-    """Normalised text that is read in one go, and the silence before it."""
+    """Normalised text that is read in one go, and the silence before it. `warnings` are sentences for the caller.
+
+    The text of a last part may be empty: its silence ends the text.
+    """
 
     text: str
     pause_s: float
+    warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class ReadableText:
-    """What a text comes to. `warnings` are sentences for the caller."""
-
-    parts: tuple[Part, ...]
-    last_pause_s: float
-    warnings: tuple[str, ...]
-
-
-def read(text: str, language: str, pronunciations: Sequence[tuple[str, str]] = ()) -> ReadableText:
+def read(text: str, language: str, pronunciations: Sequence[tuple[str, str]] = ()) -> Iterator[Part]:
     """Each part is respelled and normalised (see `respell`, `normalize`); one with nothing to read is left out, the
     pauses around it are added.
 
-    Raises `EmptyText` where no part can be read, `RequestError` for a pause over 10 s, or of more than 600 s together.
+    Raises, before the first part, `RequestError` for a pause over 10 s or more than 600 s together; `EmptyText` at the
+    end where no part could be read.
     """
     pieces = _MARK.split(text)
     marks = [_seconds(mark) for mark in pieces[1::2]]
     if sum(marks) > MAX_PAUSES_S:
         raise RequestError(f"the pauses of a text may be {MAX_PAUSES_S:.0f} s together; split the text", field="text")
-    parts: list[Part] = []
-    warnings: list[str] = []
+    empty: EmptyText | None = None
+    is_readable = False
     pause_s = 0.0
-    for piece, mark_s in zip_longest(pieces[::2], marks, fillvalue=0.0):
-        assert isinstance(piece, str) and isinstance(mark_s, float)
-        try:
-            normalized = normalize(respell(piece, pronunciations), language)
-        except EmptyText:
-            if len(pieces) == 1:
-                raise
-        else:
-            parts.append(Part(normalized.text, pause_s))
-            warnings.extend(warning for warning in normalized.warnings if warning not in warnings)
-            pause_s = 0.0
+    for piece, mark_s in zip(pieces[::2], [*marks, 0.0], strict=True):
+        for block in _blocks(piece, language):
+            try:
+                normalized = normalize(respell(block, pronunciations), language)
+            except EmptyText as error:
+                empty = error
+                continue
+            yield Part(normalized.text, pause_s, normalized.warnings)
+            is_readable, pause_s = True, 0.0
         pause_s += mark_s
-    if not parts:
-        raise EmptyText("the text holds pauses and nothing to read; send at least a letter or a digit", field="text")
-    return ReadableText(tuple(parts), pause_s, tuple(warnings))
+    if not is_readable:
+        raise empty or EmptyText("the text is empty; send at least a letter or a digit", field="text")
+    if pause_s:
+        yield Part("", pause_s)
+
+
+def _blocks(text: str, language: str) -> Iterator[str]:
+    if len(text) <= BLOCK_CHARS:
+        yield text
+        return
+    start = 0
+    for end in (*sentence_ends(text, language), len(text)):
+        while end - start > 2 * BLOCK_CHARS:  # no sentence ends: at a space, or anywhere in a script without them
+            space = text.rfind(" ", start + 1, start + BLOCK_CHARS)
+            cut = space if space > 0 else start + BLOCK_CHARS
+            yield text[start:cut]
+            start = cut
+        if end - start >= BLOCK_CHARS or end == len(text):
+            yield text[start:end]
+            start = end
 
 
 def _seconds(mark: str) -> float:

@@ -60,7 +60,7 @@ def running(settings: Settings) -> Generator[Server]:
 
 @pytest.fixture
 def settings() -> Settings:
-    return Settings(max_text_chars=200, max_upload_bytes=200_000)
+    return Settings(max_text_chars=200, max_streamed_chars=200, max_upload_bytes=200_000)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ REPORT, OPENAI = "/synthesize_base64", "/v1/audio/speech"
 
 @pytest.fixture(scope="module")
 def shared() -> Generator[Server]:
-    with running(Settings(max_text_chars=200, max_upload_bytes=200_000)) as server:
+    with running(Settings(max_text_chars=200, max_streamed_chars=200, max_upload_bytes=200_000)) as server:
         yield server
 
 

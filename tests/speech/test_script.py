@@ -1,13 +1,16 @@
 """Requests of several turns, and of texts with a user's pronunciations, on a real engine with small weights."""
 
+import time
 from collections.abc import Generator
+from contextlib import aclosing
 from dataclasses import replace
 
 import pytest
 
 from serve_app.errors import RequestError
 from serve_app.model.checkpoint import Checkpoint
-from serve_app.speech.request import SpeechRequest, Turn, VoiceChoice
+from serve_app.speech.request import SpeechRequest, Turn, VoiceChoice, one_turn
+from serve_app.speech.script import Script
 from serve_app.speech.service import SpeechService
 from tests.engine.support import largest_difference, run
 from tests.speech.support import SENTENCES, hear, serving
@@ -53,3 +56,36 @@ def test_pronunciations_change_what_is_spoken(service: SpeechService) -> None:
     turn = Turn(SENTENCES[0], "en", pronunciations=(("fox", "phoenix"),))
     heard = run(hear(service, SpeechRequest((turn,), seed=5)))
     assert heard.summary.sentences[0].text == SENTENCES[0].replace("fox", "phoenix")
+
+
+def test_long_text_is_heard_before_it_is_read_to_its_end(
+    service: SpeechService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A book's worth of text: the script is a block ahead of the listener, never the whole book."""
+    scripts = []
+    extend = Script.extend
+
+    def watched(script: Script, num_sentences: int) -> None:
+        scripts.append(script)
+        extend(script, num_sentences)
+
+    monkeypatch.setattr(Script, "extend", watched)
+
+    async def begin() -> int:
+        async with aclosing(service.stream(one_turn(f"{SENTENCES[0]} " * 5_000, "en"))) as stream:
+            await anext(stream)
+            return len(scripts[0].sentences)
+
+    started_s = time.perf_counter()
+    num_sentences = run(begin())
+    assert 8 <= num_sentences < 200
+    assert time.perf_counter() - started_s < 5.0
+
+
+def test_text_of_several_blocks_is_spoken_whole(service: SpeechService, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = " ".join(SENTENCES)
+    at_once = run(hear(service, one_turn(text, "en", seed=5)))
+    monkeypatch.setattr("serve_app.text.pauses.BLOCK_CHARS", 50)
+    in_blocks = run(hear(service, one_turn(text, "en", seed=5)))
+    assert largest_difference(at_once.samples, in_blocks.samples) < 1e-4
+    assert [each.text for each in in_blocks.summary.sentences] == list(SENTENCES)

@@ -406,7 +406,7 @@ def short_winded(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactor
 def _parts_alone(service: SpeechService, sentence: str, seed: int, path: tuple[int, ...] = (0,)) -> list[Samples]:
     """What the service should say: the sentence, or its halves where that comes to the ceiling; nothing if they do."""
     prompt = Prompt(
-        tuple(service._writer._tokenizer.encode(sentence, "en")),
+        tuple(service._tokenizer.encode(sentence, "en")),
         service._voices["default"],
         SamplingParams(seed=derive_seed(seed, path)),
         chunk_codes=WHOLE,
