@@ -1,6 +1,6 @@
 """The HTTP application over any `SpeechBackend`. Knows neither Ray nor torch."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
@@ -12,6 +12,7 @@ from serve_app.api.keys import KeyRing
 from serve_app.api.middleware import BodyLimit, CancelOnDisconnect, RequestId, SafeHeaders
 from serve_app.api.observation import Observe
 from serve_app.api.references import ReferenceDecoder
+from serve_app.api.schemas import ErrorResponse
 from serve_app.metrics import NOT_RECORDED, Metrics
 from serve_app.settings import MEBIBYTE, Settings
 from serve_app.speech.request import SpeechBackend
@@ -26,7 +27,8 @@ def create_app(
     backend: SpeechBackend, settings: Settings, *, is_request_id_echoed: bool = True, recorder: Metrics = NOT_RECORDED
 ) -> FastAPI:
     """All routes over `backend`. `is_request_id_echoed` is False behind a proxy that returns the header itself."""
-    app = FastAPI(title="XTTS v2", description="Text to speech in a cloned voice.")
+    errors: dict[int | str, dict[str, Any]] = {code: {"model": ErrorResponse} for code in ("4XX", "422", "5XX")}
+    app = FastAPI(title="XTTS v2", description="Text to speech in a cloned voice.", responses=errors)
     max_body_bytes = settings.max_upload_bytes * 7 // 5 + MEBIBYTE  # base64 with line breaks, and the text
     app.state.api = ApiState(backend, settings, ReferenceDecoder(settings.max_upload_bytes), max_body_bytes)
     for router in (health.router, report.router, openai.router, dialogue.router, voices.router, models.router):

@@ -6,7 +6,7 @@ from fastapi.responses import Response
 from serve_app.api.body import read_json
 from serve_app.api.deps import ApiState, FactsDep, SpeakerDep, StateDep
 from serve_app.api.schemas import DialogueBody, TurnBody, body_docs
-from serve_app.api.speech_response import speech_response
+from serve_app.api.speech_response import AUDIO_DOCS, speech_response
 from serve_app.api.streaming import StreamedResponse, opened
 from serve_app.api.turns import check_speakable, check_text, choose_language, default_language, make_turn
 from serve_app.errors import TextTooLong
@@ -15,7 +15,7 @@ from serve_app.speech.request import DEFAULT_VOICE, ServiceStatus, Turn
 router = APIRouter(tags=["speech"])
 
 
-@router.post("/v1/audio/dialogue", response_class=Response, openapi_extra=body_docs(DialogueBody))
+@router.post("/v1/audio/dialogue", response_class=Response, responses=AUDIO_DOCS, openapi_extra=body_docs(DialogueBody))
 async def converse(request: Request, state: StateDep, facts: FactsDep, speaker: SpeakerDep) -> StreamedResponse:
     """The turns as one audio stream, one after the other; sentences of all of them are spoken side by side."""
     body = await read_json(request, DialogueBody)

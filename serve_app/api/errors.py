@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
@@ -43,7 +44,7 @@ async def send_error(error: ServiceError, scope: Scope, receive: Receive, send: 
     await error_response(error)(scope, receive, send)
 
 
-def invalid_fields(details: Sequence[ErrorDetails]) -> RequestError:
+def invalid_fields(details: Sequence[ErrorDetails | dict[str, Any]]) -> RequestError:
     """What pydantic found, as one error that names the first field. The input itself is never echoed."""
     first = details[0]
     if first["type"] == "json_invalid":
@@ -66,6 +67,7 @@ def fields_named(names: Mapping[str, str]) -> Generator[None]:
 def add_error_handlers(app: FastAPI) -> None:
     """Every error of every route leaves in the one shape."""
     app.add_exception_handler(ServiceError, _on_service_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid_parameter)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(Exception, _on_unexpected_error)
 
@@ -76,6 +78,15 @@ async def _on_service_error(request: Request, error: Exception) -> JSONResponse:
     if error.status == 500:  # 503 is a state, which probes ask for again and again
         logger.error("%s %s: %s: %s", request.method, request.url.path, error.code, error.message)
     return error_response(error)
+
+
+async def _on_invalid_parameter(request: Request, error: Exception) -> JSONResponse:
+    """A path's or a query's parameter; bodies are read by `body`."""
+    assert isinstance(error, RequestValidationError)
+    details = [{**each, "loc": each["loc"][1:]} for each in error.errors()]
+    invalid = invalid_fields(details)
+    _note(request.scope, invalid.code)
+    return error_response(invalid)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> JSONResponse:
@@ -121,6 +132,6 @@ def _type_of(status: int) -> str:
     return "invalid_request_error" if status < 500 else "server_error"
 
 
-def _sentence(detail: ErrorDetails) -> str:
+def _sentence(detail: ErrorDetails | dict[str, Any]) -> str:
     field = ".".join(str(part) for part in detail["loc"])
     return f"{field}: {detail['msg']}" if field else detail["msg"]

@@ -9,7 +9,7 @@ from serve_app.api.body import parse_strings, read_form, read_json
 from serve_app.api.deps import ApiState, FactsDep, SpeakerDep, StateDep
 from serve_app.api.errors import InvalidField, fields_named
 from serve_app.api.schemas import SpeechBody, body_docs
-from serve_app.api.speech_response import speech_response
+from serve_app.api.speech_response import AUDIO_DOCS, speech_response
 from serve_app.api.streaming import StreamedResponse, opened
 from serve_app.api.turns import check_speakable, check_text, choose_language, default_language, make_turn
 from serve_app.audio.pcm import Recording
@@ -34,7 +34,10 @@ class _Asked:
 
 
 @router.post(
-    "/v1/audio/speech", response_class=Response, openapi_extra=body_docs(SpeechBody, reference_audio=_FILE_DOCS)
+    "/v1/audio/speech",
+    response_class=Response,
+    responses=AUDIO_DOCS,
+    openapi_extra=body_docs(SpeechBody, reference_audio=_FILE_DOCS),
 )
 async def speak(request: Request, state: StateDep, facts: FactsDep, speaker: SpeakerDep) -> StreamedResponse:
     """The text as audio, sent while it is spoken. A transfer that ends without its last chunk has failed.

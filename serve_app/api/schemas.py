@@ -147,6 +147,21 @@ class DialogueBody(SamplingFields):
     stream_format: StreamFormat = "audio"
 
 
+class ErrorObject(BaseModel):
+    """What went wrong, in OpenAI's shape."""
+
+    code: str = Field(description="stable; the README lists them")
+    message: str = Field(description="for a person; it ends with what to do")
+    type: str
+    param: str | None = Field(description="the field it is about")
+
+
+class ErrorResponse(BaseModel):
+    """Every answer that is no success."""
+
+    error: ErrorObject
+
+
 class HealthResponse(BaseModel):
     """GET /health and GET /health/ready."""
 
@@ -194,8 +209,20 @@ class VoicesResponse(BaseModel):
 def body_docs(body: type[BaseModel], **form_extras: dict[str, Any]) -> dict[str, Any]:
     """OpenAPI's description of a body that a handler reads itself; `form_extras` are fields of its multipart form."""
     schema = body.model_json_schema()
+    schema = _inlined(schema, schema.pop("$defs", {}))
     content: dict[str, Any] = {"application/json": {"schema": schema}}
     if form_extras:
         form = {**schema, "properties": {**schema["properties"], **form_extras}}
         content["multipart/form-data"] = {"schema": form}
     return {"requestBody": {"required": True, "content": content}}
+
+
+def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
+    """The schema without references, which would lead nowhere from inside an OpenAPI document."""
+    if isinstance(schema, list):
+        return [_inlined(each, definitions) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = definitions[schema["$ref"].rsplit("/", 1)[1]] if "$ref" in schema else {}
+    rest = {key: value for key, value in schema.items() if key != "$ref"}
+    return {key: _inlined(value, definitions) for key, value in {**found, **rest}.items()}

@@ -1,11 +1,19 @@
 """A stream of speech as an HTTP response: an audio file, or events with audio in them."""
 
 from collections.abc import AsyncGenerator
+from typing import Any
 
 from serve_app.api.events import MIME_TYPE, error_event, speech_events
 from serve_app.api.streaming import StreamedResponse, encoded
-from serve_app.audio.encoders import encoder_for
+from serve_app.audio.encoders import MIME_TYPES, encoder_for
 from serve_app.speech.request import AudioChunk, SpeechRequest
+
+AUDIO_DOCS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "the audio as it is made, or events with the audio in them",
+        "content": {name: {"schema": {"type": "string", "format": "binary"}} for name in (*MIME_TYPES, MIME_TYPE)},
+    }
+}
 
 
 def speech_response(

@@ -78,6 +78,9 @@ def encode_whole(samples: Samples, encoder: Encoder) -> bytes:
     return encoder.start() + encoder.encode(samples) + encoder.finish()
 
 
+MIME_TYPES = (*dict.fromkeys(codec.mime_type for codec in CODECS.values()), WavEncoder.mime_type, PcmEncoder.mime_type)
+
+
 def encoder_for(format_name: str, sample_rate_hz: int = SAMPLE_RATE_HZ, *, field: str = "response_format") -> Encoder:
     """A new encoder of the format named: mp3, opus, aac, flac, wav or pcm. Raises RequestError for another."""
     makers: dict[str, Callable[[], Encoder]] = {
