@@ -9,7 +9,9 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import av
 import httpx
 import pytest
 import soundfile
@@ -25,9 +27,20 @@ BASE_URL = "http://127.0.0.1:8100"
 INSTALLING = ("make serve", "make test")  # the README's promises; CI itself keeps the second
 
 
-def blocks(language: str) -> list[str]:
-    """The README's code blocks in a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+PAGES = {"README.md": README} | {
+    f"docs/{page.name}": page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").glob("*.md"))
+}
+
+
+def blocks(language: str, text: str = README) -> list[str]:
+    """The code blocks of a page in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def examples(language: str, start: str) -> list[Any]:
+    """Blocks of all pages that begin so, each with its page's name."""
+    found = [(name, block) for name, text in PAGES.items() for block in blocks(language, text)]
+    return [pytest.param(block, id=f"{name}-{n}") for n, (name, block) in enumerate(found) if block.startswith(start)]
 
 
 @pytest.fixture(scope="module")
@@ -74,19 +87,34 @@ def test_metrics_table_is_what_the_program_prints() -> None:
     assert metrics_table() in (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("command", [block for block in blocks("sh") if block.startswith("curl")])
-def test_readme_curl_gives_speech(command: str, service_url: str, folder: Path) -> None:
-    subprocess.run(["bash", "-ec", command.replace(BASE_URL, service_url)], cwd=folder, check=True, timeout=120)
-    samples, sample_rate_hz = soundfile.read(folder / "hello.mp3")
-    assert sample_rate_hz == 24_000
-    assert len(samples) > 12_000
+@pytest.mark.parametrize("command", examples("sh", "curl"))
+def test_curl_of_a_page_does_what_it_says(command: str, service_url: str, folder: Path) -> None:
+    """Every `curl` of it asks for a failure to be one, by -f; a file that it writes is speech."""
+    assert all("curl -f" in line for line in command.splitlines() if "curl " in line)
+    command = command.replace(BASE_URL, service_url)
+    subprocess.run(["bash", "-eo", "pipefail", "-c", command], cwd=folder, check=True, timeout=120)
+    for name in re.findall(r"(?:-o|>) (\S+)", command):
+        assert_speech(folder / name)
 
 
-def test_readme_python_gives_a_wav(service_url: str, folder: Path) -> None:
-    (block,) = blocks("python")
-    code = block.replace(BASE_URL, service_url)
+@pytest.mark.parametrize("code", examples("python", ""))
+def test_python_of_a_page_does_what_it_says(code: str, service_url: str, folder: Path) -> None:
+    code = code.replace(BASE_URL, service_url).replace(
+        BASE_URL.replace("http", "ws"), service_url.replace("http", "ws")
+    )
     subprocess.run([sys.executable, "-c", code], cwd=folder, check=True, timeout=120)
-    assert soundfile.info(folder / "hello.wav").samplerate == 24_000
+    for path in folder.iterdir():
+        assert_speech(path)
+
+
+def assert_speech(path: Path) -> None:
+    if path.suffix in (".srt", ".vtt", ".json", ".zip"):
+        assert path.stat().st_size > 0
+        return
+    with av.open(str(path)) as container:
+        (stream,) = container.streams.audio
+        assert stream.sample_rate in (24_000, 48_000) or path.name == "my-voice.wav"
+        assert sum(frame.samples for frame in container.decode(stream)) > 12_000
 
 
 def test_readme_say_writes_a_wav(folder: Path) -> None:
