@@ -11,12 +11,19 @@ ServiceError                    500 internal_error
 │   ├── ReferenceTooLong        422 reference_too_long
 │   ├── UploadTooLarge          413 upload_too_large
 │   ├── VoiceNotFound           404 voice_not_found
+│   ├── StyleNotFound           404 style_not_found
+│   ├── VoiceExists             409 voice_exists
+│   ├── TooManyVoices           409 too_many_voices        as many are kept as may be
+│   ├── ConsentMissing          422 consent_missing
+│   ├── NotYours                403 not_yours              another API key made it
 │   ├── ModelNotFound           404 model_not_found
 │   └── Unauthorized            401 invalid_api_key
 ├── Overloaded                  429 overloaded             try again after `retry_after_s`
 │   └── RateLimited             429 rate_limited           this API key asks for more than it may
 ├── Unavailable                 503 unavailable            starting, draining, or the engine is gone
-│   └── OutOfMemory             503 out_of_memory          tried twice, and the device had no memory for it
+│   ├── OutOfMemory             503 out_of_memory          tried twice, and the device had no memory for it
+│   └── StorageFailed           503 storage_failed         where voices are kept cannot be read or written
+├── StorageFull                 507 storage_full
 ├── SynthesisFailed             500 synthesis_failed       this sentence could not be spoken
 │   └── CeilingReached          500 ceiling_reached        it came to the model's last position without an end
 ├── EngineFailed                500 engine_failed          the engine loop died
@@ -92,6 +99,26 @@ class VoiceNotFound(RequestError):
     status, code = 404, "voice_not_found"
 
 
+class StyleNotFound(RequestError):
+    status, code = 404, "style_not_found"
+
+
+class VoiceExists(RequestError):
+    status, code = 409, "voice_exists"
+
+
+class TooManyVoices(RequestError):
+    status, code = 409, "too_many_voices"
+
+
+class ConsentMissing(RequestError):
+    status, code = 422, "consent_missing"
+
+
+class NotYours(RequestError):
+    status, code = 403, "not_yours"
+
+
 class ModelNotFound(RequestError):
     status, code = 404, "model_not_found"
 
@@ -114,6 +141,14 @@ class Unavailable(ServiceError):
 
 class OutOfMemory(Unavailable):
     code = "out_of_memory"
+
+
+class StorageFailed(Unavailable):
+    code = "storage_failed"
+
+
+class StorageFull(ServiceError):
+    status, code = 507, "storage_full"
 
 
 class SynthesisFailed(ServiceError):

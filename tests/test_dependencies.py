@@ -30,8 +30,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "audio": ("errors",),
     "model": (*BASICS, "voices.voice", "voices.info"),
     "voices": (*BASICS, "audio"),
-    "voices.voice": ("errors",),
-    "voices.info": (),
+    "voices.voice": ("errors", "voices.storage"),
+    "voices.storage": (*BASICS, "voices.object_store"),
+    "voices.info": ("audio.pcm",),
     "engine": (*BASICS, "model", "voices.voice"),
     "speech": (*BASICS, "heap", "engine", "text", "audio", "voices", "model"),
     "speech.request": ("errors", "audio.pcm", "voices.info"),
@@ -52,6 +53,7 @@ RESERVED = {"ray": ("deployment",), "fastapi": ("api",), "starlette": ("api", "d
 TORCH_FREE = (
     *("errors", "settings", "text", "audio.pcm", "speech.request"),
     *("engine.scheduler", "engine.sequence", "model.source", "model.pronunciation", "voices.info", "cli"),
+    *("voices.storage", "voices.entry", "voices.catalogue"),
 )
 
 COMES_WITH = {"pydantic_core": "pydantic"}  # a library's own other half needs no line in pyproject.toml

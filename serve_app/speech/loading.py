@@ -34,7 +34,7 @@ from serve_app.speech.request import DEFAULT_VOICE
 from serve_app.speech.service import SpeechService
 from serve_app.voices.info import VoiceInfo
 from serve_app.voices.reference import ReferenceTrimmer
-from serve_app.voices.storage import Directory, Storage
+from serve_app.voices.storage import open_storage
 from serve_app.voices.store import VoiceStore
 from serve_app.voices.voice import VoiceLatents
 
@@ -72,7 +72,7 @@ def load_service(settings: Settings, progress: Progress, recorder: Metrics) -> S
     progress("warming up")
     with ThreadPoolExecutor(1) as apart:  # a Ray replica is built on a thread whose event loop runs already
         apart.submit(asyncio.run, warm_up(engine, voices[DEFAULT_VOICE])).result()
-    storage = _storage(settings)
+    storage = open_storage(settings)
     logger.info("voices are kept in %s", storage)
     store = VoiceStore(
         storage,
@@ -95,14 +95,6 @@ def load_service(settings: Settings, progress: Progress, recorder: Metrics) -> S
         notices=(*checkpoint.notices, *notices),
         recorder=recorder,
     )
-
-
-def _storage(settings: Settings) -> Storage:
-    if not settings.voice_url:
-        return Directory(settings.voice_dir)
-    from serve_app.voices.object_store import ObjectStore  # where it is not used, its library need not be loaded
-
-    return ObjectStore(settings.voice_url)
 
 
 def encode_voice(encoder: VoiceEncoder, engine: Engine, samples: Samples, recorder: Metrics) -> VoiceLatents:

@@ -1,33 +1,37 @@
 """Voices in a bucket of S3, Google Cloud Storage, Azure or what speaks like them, shared by all replicas.
 
-Reads wait for two seconds at most, writes are done in the background, and a store that fails is left alone for a
-while, so that speech never fails of it and is hardly late. Credentials, region and endpoint come from the environment,
-as obstore reads it.
+Reads wait for two seconds at most, latents are written in the background, and a store that fails is left alone for a
+while, so that speech never fails of it and is hardly late. What users made is written while they wait, and they are
+told what fails. Credentials, region and endpoint come from the environment, as obstore reads it.
 """
 
 import asyncio
 import concurrent.futures
+import contextlib
 import logging
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import obstore
-from obstore.exceptions import BaseError, PermissionDeniedError
+from obstore.exceptions import AlreadyExistsError, BaseError, NotSupportedError, PermissionDeniedError
 from obstore.store import from_url
 
 from serve_app.errors import SettingsError
-from serve_app.voices.storage import check_size
-from serve_app.voices.voice import VoiceFileError
+from serve_app.voices.storage import StoredFile, VoiceFileError, check_size, storage_error
 
 if TYPE_CHECKING:
+    from obstore import ObjectMeta
     from obstore.store import RetryConfig
+
+Result = TypeVar("Result")
 
 READ_TIMEOUT_S = 2.0  # with its retry: a request waits for it
 WRITE_TIMEOUT_S = 10.0
+LIST_TIMEOUT_S = 10.0
 PAUSE_S = 30.0  # that a store is left alone after it failed
 MAX_WAITING_WRITES = 64  # about 9 MB
 CLOSING_S = 5.0  # for the writes that still wait
@@ -96,6 +100,21 @@ class ObjectStore:
         else:
             write.add_done_callback(self._forget)  # without the lock: what is done by now is forgotten right here
 
+    def fetch(self, name: str, max_bytes: int | None = None) -> StoredFile | None:
+        return self._answered("read", READ_TIMEOUT_S, self._fetch(name, max_bytes))
+
+    def version(self, name: str) -> str | None:
+        return self._answered("read", READ_TIMEOUT_S, self._version(name))
+
+    def versions(self, folder: str) -> dict[str, str]:
+        return self._answered("read", LIST_TIMEOUT_S, self._versions(folder))
+
+    def put(self, name: str, data: bytes, *, is_new: bool) -> bool:
+        return self._answered("written", WRITE_TIMEOUT_S, self._put_whole(name, data, is_new))
+
+    def delete(self, name: str) -> None:
+        self._answered("written", WRITE_TIMEOUT_S, self._delete(name))
+
     def close(self) -> None:
         with self._lock:
             if self._is_closed:
@@ -107,6 +126,71 @@ class ObjectStore:
             logger.warning("%s did not take %d voices in time: they are not kept", self, len(late))
         self._loop.call_soon_threadsafe(self._end.set)
         self._thread.join()
+
+    def _answered(self, what: str, timeout_s: float, question: Coroutine[Any, Any, Result]) -> Result:
+        """What the store answers to who has to know. Raises StorageFailed, and VoiceFileError."""
+        with self._lock:
+            if self._is_closed or not self._breaker.lets_through():
+                question.close()
+                raise storage_error(self, what, "it is left alone for a while after it failed, or closed")
+            answer = asyncio.run_coroutine_threadsafe(_within(timeout_s, question), self._loop)
+        try:
+            found = answer.result()
+        except concurrent.futures.CancelledError:
+            raise storage_error(self, what, "it was closed meanwhile") from None
+        except VoiceFileError:
+            self._succeeded()
+            raise
+        except Exception as error:  # noqa: BLE001 (whatever it is, who asked is told)
+            reason = f"no answer in {timeout_s:g} s" if isinstance(error, TimeoutError) else _reason(error)
+            if isinstance(error, (PermissionDeniedError, NotSupportedError)):  # it does answer
+                self._succeeded()
+            else:
+                self._failed(what, timeout_s, error)
+            raise storage_error(self, what, reason) from None
+        self._succeeded()
+        return found
+
+    async def _fetch(self, name: str, max_bytes: int | None) -> StoredFile | None:
+        try:
+            found = await obstore.get_async(
+                self._store, name, options={"range": (0, max_bytes)} if max_bytes is not None else None
+            )
+            check_size(found.meta["size"])
+            return StoredFile(bytes(await found.bytes_async()), _version(found.meta), found.meta["size"])
+        except FileNotFoundError:
+            return None
+        except PermissionDeniedError as error:
+            self._was_refused(error)
+            return None
+
+    async def _version(self, name: str) -> str | None:
+        try:
+            return _version(await obstore.head_async(self._store, name))
+        except FileNotFoundError:
+            return None
+        except PermissionDeniedError as error:
+            self._was_refused(error)
+            return None
+
+    async def _versions(self, folder: str) -> dict[str, str]:
+        found: dict[str, str] = {}
+        async for some in obstore.list(self._store, f"{folder}/", chunk_size=1_000):
+            found |= {f"{folder}/{meta['path'].rpartition('/')[2]}": _version(meta) for meta in some}
+        return found
+
+    async def _put_whole(self, name: str, data: bytes, is_new: bool) -> bool:
+        try:
+            await obstore.put_async(
+                self._store, name, data, mode="create" if is_new else "overwrite", use_multipart=False
+            )
+        except AlreadyExistsError:
+            return False
+        return True
+
+    async def _delete(self, name: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            await obstore.delete_async(self._store, name)
 
     def _run(self) -> None:
         with self._runner:  # which cancels what still runs at its end
@@ -214,6 +298,15 @@ class Breaker:
             if is_first:
                 self._opens_s, self._is_probing = self._clock() + PAUSE_S, False
             return is_first
+
+
+async def _within(timeout_s: float, question: Coroutine[Any, Any, Result]) -> Result:
+    async with asyncio.timeout(timeout_s):
+        return await question
+
+
+def _version(meta: "ObjectMeta") -> str:
+    return f"{meta['e_tag']}.{meta['last_modified'].timestamp()}.{meta['size']}"
 
 
 def _reason(error: Exception) -> str:

@@ -8,6 +8,7 @@ second, and a recording with nothing to trim is else only resampled, exactly as 
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,8 @@ import torchaudio
 
 from serve_app.audio.pcm import Recording, Samples
 from serve_app.errors import ReferenceTooShort
+from serve_app.voices.entry import from_int16, to_int16
+from serve_app.voices.info import PreparedVoice
 from serve_app.voices.vad import LazySpeechDetector, SpeechSpan
 
 TRIMMING_VERSION = 2  # raise it with any change of what a recording becomes here: cached voices are then encoded anew
@@ -25,8 +28,10 @@ REFERENCE_RATE_HZ = 22_050
 MAX_REFERENCE_S = 30.0
 LENGTH_STEP_S = 0.5  # of references: a CPU compiles, and keeps, kernels for every length that it meets
 MIN_SPEECH_S = 3.0
+MIN_STYLE_S = 1.0
 SHORT_SPEECH_S = 6.0
 ADVICE = "10 to 15 seconds of clear speech work best"
+NOISY = "there is noise behind the speech, which the voice will have too; record it in a quiet room"
 
 _EDGE_S = 0.3
 _FADE_S = 0.005
@@ -34,6 +39,9 @@ _NEARLY_MOST = 0.9  # of the most speech: below that a cleaner window is not wor
 _FRAME_S = 0.02
 _CLIPPED_LEVEL = 0.999
 _CLIPPED_SHARE = 0.001
+_NOISY_DB = 15.0  # by which speech should exceed what is behind it
+_NEAR_S = 0.1  # speech fades away in it
+_MIN_BACKGROUND_S = 0.3
 _MAX_KERNEL_VALUES = 1_000_000
 
 
@@ -88,18 +96,91 @@ class ReferenceTrimmer:
         samples = resample_reference(chosen.recording)
         return PreparedReference(samples, REFERENCE_RATE_HZ, speech_s, self._warnings(chosen, speech_s, is_long))
 
-    def _warnings(self, chosen: _Trimmed, speech_s: float, is_long: bool) -> tuple[str, ...]:
-        warnings = []
-        if speech_s < SHORT_SPEECH_S:
-            warnings.append(f"the reference holds only {speech_s:.1f} s of speech, the voice may be unstable; {ADVICE}")
+    def join(self, recordings: Sequence[Recording], *, is_style: bool, field: str) -> PreparedVoice:
+        """One reference from several recordings, each with an equal share of it, as far as it fills it.
+
+        A style needs only one second of speech. Raises ReferenceTooShort, naming `field`, for less than that.
+        """
+        spans = [self._detector.spans(recording) for recording in recordings]
+        found_s = sum(span.duration_s for each in spans for span in each)
+        needed_s = MIN_STYLE_S if is_style else MIN_SPEECH_S
+        if found_s < needed_s:
+            message = f"the recordings hold {found_s:.1f} s of speech and {needed_s:.0f} s are needed; send longer ones"
+            raise ReferenceTooShort(message if is_style else f"{message}: {ADVICE}", field=field)
+        heard = [_trim(recording, found) for recording, found in zip(recordings, spans, strict=True) if found]
+        is_long = sum(each.recording.duration_s for each in heard) > self._max_reference_s
+        chosen = _shares(heard, self._max_reference_s)
+        resampled = [_with_soft_ends(resample_reference(each.recording)) for each in chosen]
+        samples = np.concatenate(resampled) if len(resampled) > 1 else resampled[0]
+        step = round(LENGTH_STEP_S * REFERENCE_RATE_HZ)
+        samples = samples[: max(step, len(samples) // step * step)]
+        speech_s = min(sum(each.speech_s(0.0, math.inf) for each in chosen), len(samples) / REFERENCE_RATE_HZ)
+        advice = [] if is_style else _advice(speech_s, [each.recording for each in chosen])
         if is_long:
-            warnings.append(f"the reference is longer than needed, its best {self._max_reference_s:g} s were used")
-        clipped_share = float(np.mean(np.abs(chosen.recording.samples) >= _CLIPPED_LEVEL))
-        if clipped_share > _CLIPPED_SHARE:
-            warnings.append(
-                f"the reference is clipped in {clipped_share:.1%} of its samples; record it at a lower level"
-            )
-        return tuple(warnings)
+            advice.append(self._is_longer)
+        if any(_is_noisy(recording, found) for recording, found in zip(recordings, spans, strict=True)):
+            advice.append(NOISY)
+        return PreparedVoice(from_int16(to_int16(samples)), speech_s, tuple(advice))
+
+    @property
+    def _is_longer(self) -> str:
+        return f"the reference is longer than needed, its best {self._max_reference_s:g} s were used"
+
+    def _warnings(self, chosen: _Trimmed, speech_s: float, is_long: bool) -> tuple[str, ...]:
+        advice = _advice(speech_s, [chosen.recording])
+        if is_long:
+            advice.append(self._is_longer)
+        return tuple(advice)
+
+
+def _advice(speech_s: float, chosen: Sequence[Recording]) -> list[str]:
+    """On a reference of these parts."""
+    advice = []
+    if speech_s < SHORT_SPEECH_S:
+        advice.append(f"the reference holds only {speech_s:.1f} s of speech, the voice may be unstable; {ADVICE}")
+    num_clipped = sum(int(np.count_nonzero(np.abs(each.samples) >= _CLIPPED_LEVEL)) for each in chosen)
+    clipped_share = num_clipped / sum(len(each.samples) for each in chosen)
+    if clipped_share > _CLIPPED_SHARE:
+        advice.append(f"the reference is clipped in {clipped_share:.1%} of its samples; record it at a lower level")
+    return advice
+
+
+def _is_noisy(recording: Recording, spans: Sequence[SpeechSpan]) -> bool:
+    """Whether what lies between the speech is nearly as loud; unknown, so not, where hardly anything does."""
+    rate_hz = recording.sample_rate_hz
+    is_speech = np.zeros(len(recording.samples), dtype=bool)
+    is_near = is_speech.copy()
+    for span in spans:
+        is_speech[round(span.start_s * rate_hz) : round(span.end_s * rate_hz)] = True
+        is_near[max(0, round((span.start_s - _NEAR_S) * rate_hz)) : round((span.end_s + _NEAR_S) * rate_hz)] = True
+    background = recording.samples[~is_near]
+    if not spans or len(background) < _MIN_BACKGROUND_S * rate_hz:
+        return False
+    speech_power = float(np.mean(np.square(recording.samples[is_speech])))
+    background_power = float(np.mean(np.square(background)))
+    return background_power > speech_power / math.pow(10.0, _NOISY_DB / 10.0)
+
+
+def _shares(heard: Sequence[_Trimmed], max_reference_s: float) -> list[_Trimmed]:
+    """The best of each recording, so that all together are at most as long as a reference."""
+    left_s, chosen = max_reference_s, dict[int, _Trimmed]()
+    shortest_first = sorted(range(len(heard)), key=lambda index: heard[index].recording.duration_s)
+    for number, index in enumerate(shortest_first):
+        share_s = left_s / (len(heard) - number)
+        each = heard[index]
+        chosen[index] = _best_window(each, share_s) if each.recording.duration_s > share_s else each
+        left_s -= chosen[index].recording.duration_s
+    return [chosen[index] for index in range(len(heard))]
+
+
+def _with_soft_ends(samples: Samples) -> Samples:
+    """So that no joint clicks."""
+    num_fade = min(round(_FADE_S * REFERENCE_RATE_HZ), len(samples) // 2)
+    ramp = np.linspace(0.0, 1.0, num_fade, dtype=np.float32)
+    faded = samples.copy()
+    faded[:num_fade] *= ramp
+    faded[len(samples) - num_fade :] *= ramp[::-1]
+    return faded
 
 
 def resample_reference(recording: Recording) -> Samples:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,9 +19,11 @@ from serve_app import metrics
 from serve_app.audio.pcm import Recording, Samples
 from serve_app.errors import RequestError
 from serve_app.metrics import NOT_RECORDED, Metrics
-from serve_app.voices.reference import ReferenceTrimmer
-from serve_app.voices.storage import Storage
-from serve_app.voices.voice import VoiceFileError, VoiceLatents
+from serve_app.voices.entry import latents_prefix, to_int16
+from serve_app.voices.info import PreparedVoice
+from serve_app.voices.reference import PreparedReference, ReferenceTrimmer
+from serve_app.voices.storage import Storage, VoiceFileError
+from serve_app.voices.voice import VoiceLatents
 
 FORMAT_VERSION = "1"
 
@@ -73,15 +75,22 @@ class VoiceStore:
         Cancelling one caller leaves the others waiting and the encoding going on.
         """
         key = await asyncio.to_thread(self.key_of, recording)
-        voice = self._voices.get(key)
-        if voice is not None:
-            self._voices.move_to_end(key)
-            self._metrics.add(metrics.VOICES, found="memory")
-            return voice
         try:
-            return await asyncio.shield(self._pending.get(key) or self._start(key, recording))
+            return await self._found(key, lambda: self._trimmer.prepare(recording, field="reference"))
         except RequestError as error:
             raise type(error)(error.message, field=field) from error
+
+    async def get_prepared(self, reference: Recording) -> StoredVoice:
+        """The same for a reference that `join` made: nothing of it is trimmed any more."""
+        key = await asyncio.to_thread(self._key_of_prepared, reference)
+        made = PreparedReference(reference.samples, reference.sample_rate_hz, reference.duration_s, ())
+        return await self._found(key, lambda: made)
+
+    async def join(self, recordings: Sequence[Recording], *, is_style: bool, field: str) -> PreparedVoice:
+        """See `ReferenceTrimmer.join`; what it gives is encoded too, so that its first use is not the slow one."""
+        prepared = await asyncio.to_thread(self._trimmer.join, recordings, is_style=is_style, field=field)
+        await self.get_prepared(prepared.reference)
+        return prepared
 
     def key_of(self, recording: Recording) -> str:
         """SHA-256 in hexadecimal over the samples, their rate, the model's fingerprint and the trimming's version."""
@@ -91,12 +100,25 @@ class VoiceStore:
         digest.update(np.ascontiguousarray(recording.samples, dtype="<f4").data)
         return digest.hexdigest()
 
+    def _key_of_prepared(self, reference: Recording) -> str:
+        """Begins with what tells its recording alone, so that all models' latents of it can be found and deleted."""
+        model = hashlib.sha256(f"{FORMAT_VERSION};{self._fingerprint}".encode()).hexdigest()[:32]
+        return latents_prefix(to_int16(reference.samples)) + model
+
+    async def _found(self, key: str, prepare: Callable[[], PreparedReference]) -> StoredVoice:
+        voice = self._voices.get(key)
+        if voice is not None:
+            self._voices.move_to_end(key)
+            self._metrics.add(metrics.VOICES, found="memory")
+            return voice
+        return await asyncio.shield(self._pending.get(key) or self._start(key, prepare))
+
     def close(self) -> None:
         """Ends what the storage does in the background."""
         self._storage.close()
 
-    def _start(self, key: str, recording: Recording) -> asyncio.Task[StoredVoice]:
-        task = asyncio.create_task(self._load_or_encode(key, recording), name=f"voice {key[:12]}")
+    def _start(self, key: str, prepare: Callable[[], PreparedReference]) -> asyncio.Task[StoredVoice]:
+        task = asyncio.create_task(self._load_or_encode(key, prepare), name=f"voice {key[:12]}")
         self._pending[key] = task
         task.add_done_callback(lambda done: self._finish(key, done))
         return task
@@ -116,17 +138,17 @@ class VoiceStore:
             _, oldest = self._voices.popitem(last=False)
             self._num_bytes -= oldest.latents.num_bytes
 
-    async def _load_or_encode(self, key: str, recording: Recording) -> StoredVoice:
+    async def _load_or_encode(self, key: str, prepare: Callable[[], PreparedReference]) -> StoredVoice:
         voice = await asyncio.to_thread(self._read, key)
         if voice is not None:
             self._metrics.add(metrics.VOICES, found="disk")
             return voice
         self._metrics.add(metrics.VOICES, found="encoded")
         async with self._encoding:  # one at a time: a burst of new voices must not take all threads and memory
-            return await asyncio.to_thread(self._encode_and_write, key, recording)
+            return await asyncio.to_thread(self._encode_and_write, key, prepare)
 
-    def _encode_and_write(self, key: str, recording: Recording) -> StoredVoice:
-        reference = self._trimmer.prepare(recording, field="reference")
+    def _encode_and_write(self, key: str, prepare: Callable[[], PreparedReference]) -> StoredVoice:
+        reference = prepare()
         latents = self._encode(reference.samples, reference.sample_rate_hz)
         voice = StoredVoice(latents, reference.speech_s, reference.warnings, key, was_cached=False)
         self._write(voice)

@@ -7,11 +7,9 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from serve_app.voices.storage import VoiceFileError
+
 _HEADER_SIZE_BYTES = 8  # at a file's beginning, little-endian; the header, JSON, follows
-
-
-class VoiceFileError(ValueError):
-    """A file that is not a whole, well-formed voice. No caller of the service sees it."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ import pytest
 from serve_app.errors import SettingsError
 from serve_app.voices import object_store
 from serve_app.voices.object_store import PAUSE_S, READ_TIMEOUT_S, Breaker, ObjectStore
-from serve_app.voices.voice import VoiceFileError
+from serve_app.voices.storage import VoiceFileError
 from tests.voices.object_server import ACCESS_KEY_ID, SECRET_ACCESS_KEY, ObjectServer
 
 URL = "s3://bucket/voices/v1"

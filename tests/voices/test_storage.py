@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from serve_app.voices.storage import MAX_FILE_BYTES, Directory
-from serve_app.voices.voice import VoiceFileError
+from serve_app.voices.storage import MAX_FILE_BYTES, Directory, VoiceFileError
 
 NUM_BYTES = 140_000
 
@@ -70,7 +69,7 @@ def test_directory_of_a_home_is_found(tmp_path: Path, monkeypatch: pytest.Monkey
 WRITER = f"""
 import sys
 from pathlib import Path
-from serve_app.voices.storage import Directory
+from serve_app.voices.storage import Directory, VoiceFileError
 for _ in range(60):
     Directory(Path(sys.argv[1])).write("shared", b"1" * {NUM_BYTES})
 """

@@ -2,7 +2,8 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from serve_app.voices.voice import VoiceFileError, VoiceLatents
+from serve_app.voices.storage import VoiceFileError
+from serve_app.voices.voice import VoiceLatents
 
 
 def latents(seed: int = 0) -> VoiceLatents:
