@@ -6,7 +6,7 @@ import logging
 import signal
 import socket
 import threading
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from typing import Protocol
 
@@ -14,11 +14,13 @@ import uvicorn
 from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
 
 from serve_app.api.app import create_app
+from serve_app.audio.pcm import Recording
 from serve_app.errors import SettingsError, Unavailable
 from serve_app.metrics import NOT_RECORDED, Metrics, PrometheusExporter
 from serve_app.model.source import check_source
 from serve_app.settings import Settings
 from serve_app.speech.request import AudioChunk, ServiceLoad, ServiceStatus, SpeechRequest
+from serve_app.voices.info import PreparedVoice
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +34,8 @@ class LoadedService(Protocol):
     def stream(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk]: ...
 
     async def status(self) -> ServiceStatus: ...
+
+    async def prepare_voice(self, recordings: Sequence[Recording], *, is_style: bool) -> PreparedVoice: ...
 
     def load_now(self) -> ServiceLoad: ...
 
@@ -62,10 +66,7 @@ class LoadingBackend:
         self.service: LoadedService | None = None
 
     async def stream(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk]:
-        if self.service is None:
-            message = "The model is still loading; watch /health/ready and try again."
-            raise Unavailable(message, retry_after_s=LOADING_RETRY_AFTER_S)
-        async with aclosing(self.service.stream(request)) as chunks:
+        async with aclosing(self._loaded().stream(request)) as chunks:
             async for chunk in chunks:
                 yield chunk
 
@@ -73,6 +74,15 @@ class LoadingBackend:
         if self.service is None:
             return ServiceStatus(False, self._settings.model, self._settings.device, ())
         return await self.service.status()
+
+    async def prepare_voice(self, recordings: Sequence[Recording], *, is_style: bool) -> PreparedVoice:
+        return await self._loaded().prepare_voice(recordings, is_style=is_style)
+
+    def _loaded(self) -> LoadedService:
+        if self.service is None:
+            message = "The model is still loading; watch /health/ready and try again."
+            raise Unavailable(message, retry_after_s=LOADING_RETRY_AFTER_S)
+        return self.service
 
 
 def run_local(settings: Settings, load_service: ServiceLoader = load_speech_service) -> None:

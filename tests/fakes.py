@@ -3,12 +3,12 @@
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from serve_app.audio.pcm import Samples
+from serve_app.audio.pcm import Recording, Samples
 from serve_app.errors import EngineFailed, Overloaded, ServiceError, SynthesisFailed, VoiceNotFound
 from serve_app.metrics import NOT_RECORDED, Metrics
 from serve_app.settings import Settings
@@ -22,7 +22,8 @@ from serve_app.speech.request import (
     SpeechSummary,
     Turn,
 )
-from serve_app.voices.info import VoiceInfo
+from serve_app.voices.entry import from_int16, to_int16
+from serve_app.voices.info import PreparedVoice, VoiceInfo
 
 SAMPLE_RATE_HZ = 24_000
 SAMPLES_PER_CHAR = 1_200
@@ -79,6 +80,14 @@ class FakeBackend:
     async def status(self) -> ServiceStatus:
         notices = (f"pid {os.getpid()}",)
         return ServiceStatus(self.options.is_ready, "fake", "cpu", self.options.languages, VOICES, notices=notices)
+
+    async def prepare_voice(self, recordings: Sequence[Recording], *, is_style: bool) -> PreparedVoice:
+        """One after the other, as they are, at 22.05 kHz."""
+        if self.options.error is not None:
+            raise self.options.error
+        samples = np.concatenate([recording.samples for recording in recordings])
+        warnings = ("a style",) if is_style else (f"{len(recordings)} recordings",)
+        return PreparedVoice(from_int16(to_int16(samples)), len(samples) / 22_050, warnings)
 
     async def stream(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk]:
         options = self.options

@@ -16,6 +16,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[1]
 PACKAGE = "serve_app"
 
+USERS_VOICES = ("voices.catalogue", "voices.entry", "voices.storage", "voices.info")  # what the ingress has of them
 BASICS = ("errors", "settings", "metrics")  # they import none of ours
 
 # Room → what it may import of ours, besides itself. "*" is everything. A deeper row takes the place of its room's.
@@ -36,7 +37,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "engine": (*BASICS, "model", "voices.voice"),
     "speech": (*BASICS, "heap", "engine", "text", "audio", "voices", "model"),
     "speech.request": ("errors", "audio.pcm", "voices.info"),
-    "api": (*BASICS, "speech.request", "audio", "text"),
+    "speech.mix": ("errors",),
+    "speech.prosody": ("audio.pcm",),
+    "api": (*BASICS, "speech.request", "speech.mix", "audio", "text", *USERS_VOICES),
     "training": (*BASICS, "model", "audio", "voices", "speech"),
     "monitoring": ("errors", "metrics"),
     "deployment": ("*",),
@@ -53,7 +56,7 @@ RESERVED = {"ray": ("deployment",), "fastapi": ("api",), "starlette": ("api", "d
 TORCH_FREE = (
     *("errors", "settings", "text", "audio.pcm", "speech.request"),
     *("engine.scheduler", "engine.sequence", "model.source", "model.pronunciation", "voices.info", "cli"),
-    *("voices.storage", "voices.entry", "voices.catalogue"),
+    *("voices.storage", "voices.entry", "voices.catalogue", "speech.mix", "speech.prosody"),
 )
 
 COMES_WITH = {"pydantic_core": "pydantic"}  # a library's own other half needs no line in pyproject.toml

@@ -4,18 +4,21 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
-from serve_app.api import dialogue, health, models, openai, report, voices
+from serve_app.api import dialogue, health, models, openai, report, styles, voices
 from serve_app.api.authentication import Authenticate
 from serve_app.api.deps import ApiState
 from serve_app.api.errors import add_error_handlers
 from serve_app.api.keys import KeyRing
 from serve_app.api.middleware import BodyLimit, CancelOnDisconnect, RequestId, SafeHeaders
 from serve_app.api.observation import Observe
+from serve_app.api.recordings import MAX_RECORDINGS, VoiceWorkshop
 from serve_app.api.references import ReferenceDecoder
 from serve_app.api.schemas import ErrorResponse
 from serve_app.metrics import NOT_RECORDED, Metrics
 from serve_app.settings import MEBIBYTE, Settings
 from serve_app.speech.request import SpeechBackend
+from serve_app.voices.catalogue import Catalogue
+from serve_app.voices.storage import open_storage
 
 if TYPE_CHECKING:
     from serve_app.api.tracing import RequestTracer
@@ -30,11 +33,33 @@ def create_app(
     errors: dict[int | str, dict[str, Any]] = {code: {"model": ErrorResponse} for code in ("4XX", "422", "5XX")}
     app = FastAPI(title="XTTS v2", description="Text to speech in a cloned voice.", responses=errors)
     max_body_bytes = settings.max_upload_bytes * 7 // 5 + MEBIBYTE  # base64 with line breaks, and the text
-    app.state.api = ApiState(backend, settings, ReferenceDecoder(settings.max_upload_bytes), max_body_bytes)
-    for router in (health.router, report.router, openai.router, dialogue.router, voices.router, models.router):
+    references = ReferenceDecoder(settings.max_upload_bytes)
+    app.state.api = ApiState(
+        backend,
+        settings,
+        references,
+        max_body_bytes,
+        Catalogue(open_storage(settings), settings.max_voices),
+        VoiceWorkshop(backend, references, settings.first_audio_timeout_s),
+    )
+    for router in (
+        health.router,
+        report.router,
+        openai.router,
+        dialogue.router,
+        voices.router,
+        styles.router,
+        models.router,
+    ):
         app.include_router(router)
     add_error_handlers(app)
-    app.add_middleware(BodyLimit, max_bytes=max_body_bytes, max_total_bytes=max(MAX_UPLOADS_BYTES, max_body_bytes))
+    max_voice_bytes = MAX_RECORDINGS * max_body_bytes
+    app.add_middleware(
+        BodyLimit,
+        max_bytes=max_body_bytes,
+        max_total_bytes=max(MAX_UPLOADS_BYTES, max_voice_bytes),
+        max_bytes_of={"/v1/audio/voices": max_voice_bytes},
+    )
     app.add_middleware(CancelOnDisconnect)
     if settings.api_keys_file is not None:
         app.add_middleware(Authenticate, keys=KeyRing(settings.api_keys_file))

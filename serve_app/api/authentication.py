@@ -59,7 +59,8 @@ class Authenticate:
         if key is None:
             await send_error(Unauthorized("Send a valid API key: authorization: Bearer KEY."), scope, receive, send)
             return
-        seen = scope.get("state", {}).get("observation")
+        scope.setdefault("state", {})["api_key"] = key
+        seen = scope["state"].get("observation")
         if isinstance(seen, Observation):
             seen.client = key.name
         allowance = self._allowances.setdefault(key.name, Allowance())

@@ -20,10 +20,15 @@ _MAX_FORM_FIELDS = 50
 
 @dataclass(frozen=True)
 class Form:
-    """A parsed multipart body: its text fields as the schema sees them, and its one file."""
+    """A parsed multipart body: its text fields as the schema sees them, and its files."""
 
     fields: dict[str, str]
-    file: bytes | None
+    files: tuple[bytes, ...] = ()
+
+    @property
+    def file(self) -> bytes | None:
+        """Where there is one at most."""
+        return self.files[0] if self.files else None
 
 
 async def read_json(request: Request, schema: type[Body]) -> Body:
@@ -34,25 +39,25 @@ async def read_json(request: Request, schema: type[Body]) -> Body:
     return _parse_json(data, schema)
 
 
-async def read_form(request: Request, *, file_field: str, max_bytes: int) -> Form:
-    """A multipart body in UTF-8 with at most one file, in `file_field`.
+async def read_form(request: Request, *, file_field: str, max_bytes: int, max_files: int = 1) -> Form:
+    """A multipart body in UTF-8 with at most `max_files` files, in `file_field`.
 
-    400 if it is malformed or in another charset, 422 if a file is elsewhere.
+    400 if it is malformed, in another charset or has more files, 422 if a file is elsewhere.
     """
     _, options = parse_options_header(request.headers["content-type"])
     if options.get(b"charset", b"utf-8").lower() not in (b"utf-8", b"utf8"):
         raise RequestError("The form's charset is not UTF-8; send it in UTF-8, and leave the charset out.")
     fields: dict[str, str] = {}
-    file: bytes | None = None
-    async with request.form(max_files=1, max_fields=_MAX_FORM_FIELDS, max_part_size=max_bytes) as form:
+    files: list[bytes] = []
+    async with request.form(max_files=max_files, max_fields=_MAX_FORM_FIELDS, max_part_size=max_bytes) as form:
         for name, value in form.multi_items():
             if isinstance(value, str) and name != file_field:
                 fields[name] = value
             elif isinstance(value, UploadFile) and name == file_field:
-                file = await value.read()
+                files.append(await value.read())
             else:
                 raise InvalidField(f"Send a file in the field {file_field}, and text in the others.", field=name)
-    return Form(fields, file)
+    return Form(fields, tuple(files))
 
 
 def parse_strings(fields: dict[str, str], schema: type[Body]) -> Body:

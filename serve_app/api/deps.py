@@ -8,11 +8,13 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from serve_app.api.observation import Observation, ObservationDep
+from serve_app.api.recordings import VoiceWorkshop
 from serve_app.api.references import ReferenceDecoder
 from serve_app.api.streaming import begun_within, complete
 from serve_app.errors import Unavailable
 from serve_app.settings import Settings
 from serve_app.speech.request import AudioChunk, ServiceStatus, SpeechBackend, SpeechRequest
+from serve_app.voices.catalogue import Catalogue
 
 STARTING_RETRY_AFTER_S = 5.0
 
@@ -25,6 +27,8 @@ class ApiState:
     settings: Settings
     references: ReferenceDecoder
     max_body_bytes: int
+    catalogue: Catalogue
+    workshop: VoiceWorkshop
     facts: ServiceStatus | None = field(default=None)  # what a ready backend said of its model; it does not change
 
 

@@ -9,6 +9,7 @@ from serve_app.api.schemas import DialogueBody, TurnBody, body_docs
 from serve_app.api.speech_response import AUDIO_DOCS, speech_response
 from serve_app.api.streaming import StreamedResponse, opened
 from serve_app.api.turns import check_speakable, check_text, choose_language, default_language, make_turn
+from serve_app.api.voice_access import VoiceAccessDep
 from serve_app.errors import TextTooLong
 from serve_app.speech.request import DEFAULT_VOICE, ServiceStatus, Turn
 
@@ -16,14 +17,16 @@ router = APIRouter(tags=["speech"])
 
 
 @router.post("/v1/audio/dialogue", response_class=Response, responses=AUDIO_DOCS, openapi_extra=body_docs(DialogueBody))
-async def converse(request: Request, state: StateDep, facts: FactsDep, speaker: SpeakerDep) -> StreamedResponse:
+async def converse(
+    request: Request, state: StateDep, facts: FactsDep, speaker: SpeakerDep, access: VoiceAccessDep
+) -> StreamedResponse:
     """The turns as one audio stream, one after the other; sentences of all of them are spoken side by side."""
     body = await read_json(request, DialogueBody)
     num_chars, max_chars = sum(len(turn.text) for turn in body.turns), state.settings.max_streamed_chars
     if num_chars > max_chars:
         raise TextTooLong(f"The turns have {num_chars} characters, at most {max_chars}; split them.", field="turns")
     turns = [await _turn(body, index, turn, state, facts) for index, turn in enumerate(body.turns)]
-    speech_request = await check_speakable(body.request_of(*turns), facts)
+    speech_request = await check_speakable(body.request_of(*turns), facts, access)
     chunks = await opened(speaker.start(speech_request, facts.sample_rate_hz))
     return speech_response(speech_request, chunks, body.response_format, body.stream_format, facts.sample_rate_hz)
 

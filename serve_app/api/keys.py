@@ -3,7 +3,9 @@
 A line a key: its name, the SHA-256 of the key in hexadecimal, and its limits where it has any:
 
     team-a HASH concurrency=8 per_minute=120
+    operator HASH admin
 
+A key with `admin` may use, change and delete the voices that other keys made.
 Keys are long and random (`python -m serve_app new-key`), so a plain hash of one tells nothing.
 """
 
@@ -23,6 +25,7 @@ LOOK_EVERY_S = 1.0  # at the file
 KEY_BYTES = 32
 KEY_PREFIX = "xtts-"
 _NAME, _HASH = re.compile(r"[A-Za-z0-9._-]{1,64}"), re.compile(r"[0-9a-f]{64}")
+ADMIN = "admin"
 _LIMITS = ("concurrency", "per_minute")
 
 
@@ -33,6 +36,7 @@ class ApiKey:
     name: str
     concurrency: int | None = None
     per_minute: int | None = None
+    is_admin: bool = False
 
 
 def new_key(name: str) -> tuple[str, str]:
@@ -96,7 +100,11 @@ def _parse(words: list[str], where: str) -> tuple[str, ApiKey]:
     if not _NAME.fullmatch(name) or not _HASH.fullmatch(digest):
         raise SettingsError(f"{where}: a line is a name and a SHA-256 in hexadecimal: `python -m serve_app new-key`")
     limits: dict[str, int] = {}
-    for option in words[2:]:
+    options = words[2:]
+    is_admin = ADMIN in options
+    for option in options:
+        if option == ADMIN:
+            continue
         field, _, value = option.partition("=")
         if field not in _LIMITS or not value.isdecimal() or int(value) < 1:
             raise SettingsError(f"{where}: {option!r} is no limit such as concurrency=8 or per_minute=120")
@@ -105,7 +113,7 @@ def _parse(words: list[str], where: str) -> tuple[str, ApiKey]:
         raise SettingsError(
             f"{where}: a line is a name and a SHA-256 in hexadecimal; see `python -m serve_app new-key`"
         )
-    return digest, ApiKey(name, **limits)
+    return digest, ApiKey(name, **limits, is_admin=is_admin)
 
 
 def _hash(key: str) -> str:

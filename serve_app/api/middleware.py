@@ -3,6 +3,7 @@
 import asyncio
 import re
 import uuid
+from collections.abc import Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
@@ -75,21 +76,25 @@ class BodyLimit:
     """Refuses a body over `max_bytes` with 413 before anything parses it, whether its length is announced or not.
 
     Where all bodies in hand come to more than `max_total_bytes`, the one that goes beyond is refused with 429: uploads
-    of many clients at once must not fill the memory.
+    of many clients at once must not fill the memory. `max_bytes_of` are the limits of single paths.
     """
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int, max_total_bytes: int) -> None:
+    def __init__(
+        self, app: ASGIApp, *, max_bytes: int, max_total_bytes: int, max_bytes_of: Mapping[str, int] | None = None
+    ) -> None:
         self._app = app
         self._max_bytes, self._max_total_bytes = max_bytes, max_total_bytes
+        self._max_bytes_of = dict(max_bytes_of or {})
         self._num_bytes_in_hand = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        max_bytes = self._max_bytes_of.get(scope["path"], self._max_bytes)
         announced = Headers(scope=scope).get("content-length", "")
-        if announced.isdecimal() and int(announced) > self._max_bytes:
-            await send_error(self._too_large(), scope, receive, send)
+        if announced.isdecimal() and int(announced) > max_bytes:
+            await send_error(_too_large(max_bytes), scope, receive, send)
             return
         num_bytes = 0
 
@@ -99,8 +104,8 @@ class BodyLimit:
             size = len(message.get("body", b""))
             num_bytes += size
             self._num_bytes_in_hand += size
-            if num_bytes > self._max_bytes:
-                raise self._too_large()
+            if num_bytes > max_bytes:
+                raise _too_large(max_bytes)
             if self._num_bytes_in_hand > self._max_total_bytes:
                 raise Overloaded("Too many uploads at once; try again in a moment.", retry_after_s=UPLOAD_RETRY_AFTER_S)
             return message
@@ -110,9 +115,10 @@ class BodyLimit:
         finally:
             self._num_bytes_in_hand -= num_bytes
 
-    def _too_large(self) -> UploadTooLarge:
-        limit = self._max_bytes / 1024 / 1024
-        return UploadTooLarge(f"The body is larger than {limit:.1f} MiB; send a shorter recording or less text.")
+
+def _too_large(max_bytes: int) -> UploadTooLarge:
+    limit = max_bytes / 1024 / 1024
+    return UploadTooLarge(f"The body is larger than {limit:.1f} MiB; send a shorter recording or less text.")
 
 
 class CancelOnDisconnect:

@@ -12,6 +12,7 @@ from serve_app.api.schemas import SpeechBody, body_docs
 from serve_app.api.speech_response import AUDIO_DOCS, speech_response
 from serve_app.api.streaming import StreamedResponse, opened
 from serve_app.api.turns import check_speakable, check_text, choose_language, default_language, make_turn
+from serve_app.api.voice_access import VoiceAccess, VoiceAccessDep
 from serve_app.audio.pcm import Recording
 from serve_app.speech.request import ServiceStatus, SpeechRequest
 
@@ -39,7 +40,9 @@ class _Asked:
     responses=AUDIO_DOCS,
     openapi_extra=body_docs(SpeechBody, reference_audio=_FILE_DOCS),
 )
-async def speak(request: Request, state: StateDep, facts: FactsDep, speaker: SpeakerDep) -> StreamedResponse:
+async def speak(
+    request: Request, state: StateDep, facts: FactsDep, speaker: SpeakerDep, access: VoiceAccessDep
+) -> StreamedResponse:
     """The text as audio, sent while it is spoken. A transfer that ends without its last chunk has failed.
 
     With `stream_format` sse: events `speech.audio.delta`, whose `audio` joined is the file, and `speech.audio.done`; an
@@ -47,7 +50,7 @@ async def speak(request: Request, state: StateDep, facts: FactsDep, speaker: Spe
     """
     asked = await _read(request, state)
     with fields_named({"text": "input", "reference": asked.reference_field}):
-        speech_request = await _to_speech_request(asked, state, facts)
+        speech_request = await _to_speech_request(asked, state, facts, access)
         chunks = await opened(speaker.start(speech_request, facts.sample_rate_hz))
     body = asked.body
     return speech_response(speech_request, chunks, body.response_format, body.stream_format, facts.sample_rate_hz)
@@ -63,12 +66,14 @@ async def _read(request: Request, state: ApiState) -> _Asked:
     return asked
 
 
-async def _to_speech_request(asked: _Asked, state: ApiState, facts: ServiceStatus) -> SpeechRequest:
+async def _to_speech_request(
+    asked: _Asked, state: ApiState, facts: ServiceStatus, access: VoiceAccess
+) -> SpeechRequest:
     body = asked.body
     text = check_text(body.input, state.settings.max_streamed_chars, "input")
     language = await choose_language(body.language, text, default_language(facts), facts)
     turn = make_turn(body, text, language, voice=body.voice, reference=await _reference(asked, state))
-    return await check_speakable(body.request_of(turn), facts)
+    return await check_speakable(body.request_of(turn), facts, access)
 
 
 async def _reference(asked: _Asked, state: ApiState) -> Recording | None:

@@ -11,6 +11,7 @@ from serve_app.api.deps import ApiState, FactsDep, SpeakerDep, StateDep
 from serve_app.api.errors import fields_named
 from serve_app.api.schemas import SentenceResponse, SynthesizeBody, SynthesizeResponse, body_docs
 from serve_app.api.turns import check_speakable, check_text, choose_language, make_turn
+from serve_app.api.voice_access import VoiceAccess, VoiceAccessDep
 from serve_app.audio.encoders import encode_wav
 from serve_app.audio.pcm import Samples
 from serve_app.speech.request import ServiceStatus, SpeechRequest, SpeechSummary, collect
@@ -28,12 +29,14 @@ FIELD_NAMES = {
 
 
 @router.post("/synthesize_base64", openapi_extra=body_docs(SynthesizeBody))
-async def synthesize(request: Request, state: StateDep, facts: FactsDep, speaker: SpeakerDep) -> SynthesizeResponse:
+async def synthesize(
+    request: Request, state: StateDep, facts: FactsDep, speaker: SpeakerDep, access: VoiceAccessDep
+) -> SynthesizeResponse:
     """The text as one WAV file in base64."""
     started_s = time.perf_counter()
     body = await read_json(request, SynthesizeBody)
     with fields_named(FIELD_NAMES):
-        speech_request = await _to_speech_request(body, state, facts)
+        speech_request = await _to_speech_request(body, state, facts, access)
         samples, summary = await collect(speaker.start(speech_request, facts.sample_rate_hz))
     encoding_started_s = time.perf_counter()
     audio_base64 = await asyncio.to_thread(_wav_base64, samples, facts.sample_rate_hz)
@@ -55,14 +58,16 @@ async def synthesize(request: Request, state: StateDep, facts: FactsDep, speaker
     )
 
 
-async def _to_speech_request(body: SynthesizeBody, state: ApiState, facts: ServiceStatus) -> SpeechRequest:
+async def _to_speech_request(
+    body: SynthesizeBody, state: ApiState, facts: ServiceStatus, access: VoiceAccess
+) -> SpeechRequest:
     text = check_text(body.text, state.settings.max_text_chars, "text")
     language = await choose_language(body.lang, text, default_language(facts.languages), facts)
     reference = None
     if body.speaker_wav_b64 is not None:
         reference = await state.references.decode_base64(body.speaker_wav_b64, "speaker_wav_b64")
     turn = make_turn(body, text, language, voice=body.speaker_id, reference=reference)
-    return await check_speakable(body.request_of(turn, is_streaming=False), facts)
+    return await check_speakable(body.request_of(turn, is_streaming=False), facts, access)
 
 
 def _captions(body: SynthesizeBody, summary: SpeechSummary) -> str | None:

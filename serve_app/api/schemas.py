@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from serve_app.speech.request import DEFAULT_VOICE, Guards, SamplingOptions, SpeechRequest, Turn
+from serve_app.voices.entry import MAX_DESCRIPTION_CHARS, MAX_NAME_CHARS
 
 Speed = Annotated[
     float,
@@ -30,6 +31,11 @@ AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
 StreamFormat = Literal["audio", "sse"]
 PauseSeconds = Annotated[float, Field(ge=0.0, le=10.0, allow_inf_nan=False, description="of silence before it")]
 Name = Annotated[str, Field(max_length=200)]
+VoiceName = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARS)]
+Description = Annotated[str, Field(max_length=MAX_DESCRIPTION_CHARS)]
+Recordings = Annotated[
+    list[str], Field(min_length=1, max_length=5, description="recordings of one voice: files in base64")
+]
 
 
 class _RequestBody(BaseModel):
@@ -191,19 +197,73 @@ class ModelsResponse(BaseModel):
     data: list[ModelResponse]
 
 
+class VoiceBody(_RequestBody):
+    """POST /v1/audio/voices, as JSON; a form has files `audio` in place of `audio_b64`."""
+
+    name: VoiceName
+    id: str | None = Field(
+        None, max_length=64, description="what `voice` will name it by; made of the name if left out"
+    )
+    description: Description = ""
+    consent: bool = Field(False, description="true: I have the right to use this voice")
+    shared: bool = Field(False, description="where API keys are used: all of them may speak with it, not only this one")
+    audio_b64: Recordings | None = None
+
+
+class VoicePatchBody(_RequestBody):
+    """PATCH /v1/audio/voices/{id}; what is left out stays."""
+
+    name: VoiceName | None = None
+    description: Description | None = None
+    shared: bool | None = None
+
+
+class StyleBody(_RequestBody):
+    """PUT of a style, as JSON; a form has files `audio` in place of `audio_b64`."""
+
+    description: Description = ""
+    consent: bool = Field(False, description="true: I have the right to use this recording; for styles of all voices")
+    audio_b64: str | Recordings | None = None
+
+
 class VoiceResponse(BaseModel):
-    """One voice of GET /v1/audio/voices."""
+    """One voice, of the model or of a user."""
 
     id: str = Field(description="what `voice` names it by")
     name: str
     description: str
     licence: str = Field(description="of what the voice was learnt from; empty where the checkpoint does not say")
+    kind: Literal["model", "custom"]
+    created_at: str | None = Field(description="ISO 8601")
+    speech_s: float | None = Field(description="seconds of speech in its recordings, as far as they are used")
+    styles: list[str] = Field(description="its own, which `emotion` may name")
+    warnings: list[str] = Field(description="what would make it better")
+    shared: bool = Field(description="whether all API keys may use it")
+    can_change: bool = Field(description="whether you may change and delete it")
 
 
 class VoicesResponse(BaseModel):
     """GET /v1/audio/voices."""
 
     voices: list[VoiceResponse]
+    warnings: list[str]
+
+
+class StyleResponse(BaseModel):
+    """One style."""
+
+    id: str = Field(description="what `emotion` names it by")
+    description: str
+    created_at: str | None
+    speech_s: float
+    warnings: list[str]
+    can_change: bool
+
+
+class StylesResponse(BaseModel):
+    """GET /v1/audio/styles and GET /v1/audio/voices/{id}/styles."""
+
+    styles: list[StyleResponse]
 
 
 def body_docs(body: type[BaseModel], **form_extras: dict[str, Any]) -> dict[str, Any]:

@@ -5,8 +5,10 @@ import unicodedata
 from collections.abc import Sequence
 
 from serve_app.api.schemas import TurnFields
+from serve_app.api.voice_access import VoiceAccess
 from serve_app.audio.pcm import Recording
 from serve_app.errors import EmptyText, TextTooLong, UnsupportedLanguage, VoiceNotFound
+from serve_app.speech.mix import parse_voice
 from serve_app.speech.request import DEFAULT_VOICE, ServiceStatus, SpeechRequest, Turn, VoiceChoice, naming_turn
 from serve_app.text.detection import detect_language
 from serve_app.text.languages import resolve_language
@@ -29,7 +31,7 @@ def make_turn(
     return Turn(
         text,
         language,
-        VoiceChoice(((voice, 1.0),), reference, fields.emotion, fields.emotion_intensity),
+        VoiceChoice(parse_voice(voice), reference, fields.emotion, fields.emotion_intensity),
         speed=fields.speed,
         pause_s=pause_s,
         pronunciations=tuple(fields.pronunciations.items()),
@@ -64,20 +66,26 @@ def check_text(text: str, max_chars: int, field: str) -> str:
     return text
 
 
-async def check_speakable(request: SpeechRequest, facts: ServiceStatus) -> SpeechRequest:
-    """The request. Refuses here what the model would refuse: an unknown voice, and text with nothing to read aloud."""
-    check_voices(request.turns, facts)
+async def check_speakable(request: SpeechRequest, facts: ServiceStatus, access: VoiceAccess) -> SpeechRequest:
+    """The request. Refuses here what the model would refuse: an unknown voice, and text with nothing to read aloud; and
+    voices that this client may not use."""
+    await check_voices(request.turns, facts, access)
     await asyncio.to_thread(_check_texts, request.turns)
     return request
 
 
-def check_voices(turns: Sequence[Turn], facts: ServiceStatus) -> None:
+async def check_voices(turns: Sequence[Turn], facts: ServiceStatus, access: VoiceAccess) -> None:
+    known = set(facts.voice_names)
     for index, turn in enumerate(turns):
-        name = turn.voice.name
-        if turn.voice.reference is None and name not in facts.voice_names:
-            known = ", ".join(facts.voice_names)
-            with naming_turn(turns, index):
-                raise VoiceNotFound(f"There is no voice {name!r}; choose one of: {known}.", field="voice")
+        for name, _ in turn.voice.parts if turn.voice.reference is None else ():
+            if name in known:
+                continue
+            if await access.find(name) is None:
+                names = ", ".join(facts.voice_names)
+                message = f"There is no voice {name[:80]!r}; choose one of: {names}, or one of GET /v1/audio/voices."
+                with naming_turn(turns, index):
+                    raise VoiceNotFound(message, field="voice")
+            known.add(name)
 
 
 def _check_texts(turns: Sequence[Turn]) -> None:

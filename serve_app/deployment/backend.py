@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from typing import Any, cast
 
@@ -11,9 +11,11 @@ from ray.exceptions import RayError, RayTaskError, TaskCancelledError
 from ray.serve.exceptions import BackPressureError, RayServeException
 from ray.serve.handle import DeploymentHandle, DeploymentResponse, DeploymentResponseGenerator
 
+from serve_app.audio.pcm import Recording
 from serve_app.deployment.replica import LOST_MESSAGE, LOST_RETRY_AFTER_S
 from serve_app.errors import Overloaded, ServiceError, Unavailable
 from serve_app.speech.request import AudioChunk, ServiceStatus, SpeechRequest
+from serve_app.voices.info import PreparedVoice
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +86,25 @@ class EngineBackend:
             finally:
                 if not is_finished:
                     response.cancel()  # type: ignore[no-untyped-call]
+
+    async def prepare_voice(self, recordings: Sequence[Recording], *, is_style: bool) -> PreparedVoice:
+        """Asked a second time where its replica is lost: nothing of it is seen before it is done."""
+        if self._last_status is None:
+            await self._meet_an_engine()
+        try:
+            return await self._prepare(recordings, is_style)
+        except _ReplicaLost:
+            self._last_status, self._has_lost_one = None, True
+        await self._meet_an_engine()
+        return await self._prepare(recordings, is_style)
+
+    async def _prepare(self, recordings: Sequence[Recording], is_style: bool) -> PreparedVoice:
+        with _ray_errors_as_ours():
+            answers = DeploymentResponse[PreparedVoice | ServiceError]
+            answer = await cast(answers, self._engine.prepare_voice.remote(list(recordings), is_style))
+        if isinstance(answer, ServiceError):
+            raise answer
+        return answer
 
     async def status(self) -> ServiceStatus:
         """As a replica says. Where all are too busy to answer, what they said last: only a busy engine is ready.

@@ -3,11 +3,12 @@
 import logging
 import os
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 
 from serve_app import logs
+from serve_app.audio.pcm import Recording
 from serve_app.deployment.autoscaling import load_report
 from serve_app.deployment.ray_metrics import RayExporter
 from serve_app.errors import EngineFailed, ServiceError, Unavailable
@@ -15,6 +16,7 @@ from serve_app.local import ServiceLoader
 from serve_app.metrics import Metrics
 from serve_app.settings import Settings
 from serve_app.speech.request import AudioChunk, ServiceStatus, SpeechRequest
+from serve_app.voices.info import PreparedVoice
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +47,16 @@ class EngineReplica:
             yield Unavailable(LOST_MESSAGE, retry_after_s=LOST_RETRY_AFTER_S)
         except ServiceError as error:
             yield error
+
+    async def prepare_voice(self, recordings: Sequence[Recording], is_style: bool) -> PreparedVoice | ServiceError:
+        """The service's answer, or its error."""
+        try:
+            return await self._service.prepare_voice(recordings, is_style=is_style)
+        except EngineFailed as error:
+            self._end_soon(error)
+            return Unavailable(LOST_MESSAGE, retry_after_s=LOST_RETRY_AFTER_S)
+        except ServiceError as error:
+            return error
 
     async def status(self) -> ServiceStatus:
         return await self._service.status()

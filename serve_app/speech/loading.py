@@ -32,6 +32,8 @@ from serve_app.model.vocoder import Vocoder
 from serve_app.settings import Settings
 from serve_app.speech.request import DEFAULT_VOICE
 from serve_app.speech.service import SpeechService
+from serve_app.speech.voice_room import VoiceRoom
+from serve_app.voices.catalogue import Catalogue
 from serve_app.voices.info import VoiceInfo
 from serve_app.voices.reference import ReferenceTrimmer
 from serve_app.voices.storage import open_storage
@@ -88,10 +90,8 @@ def load_service(settings: Settings, progress: Progress, recorder: Metrics) -> S
         checkpoint.config,
         tokenizer,
         engine,
-        store,
-        voices,
+        VoiceRoom(voices, store, Catalogue(open_storage(settings), settings.max_voices), _voice_infos(checkpoint)),
         device=compute.device.type,
-        voice_infos=_voice_infos(checkpoint),
         notices=(*checkpoint.notices, *notices),
         recorder=recorder,
     )

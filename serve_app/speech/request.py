@@ -9,7 +9,7 @@ import numpy as np
 
 from serve_app.audio.pcm import Recording, Samples
 from serve_app.errors import RequestError
-from serve_app.voices.info import VoiceInfo
+from serve_app.voices.info import PreparedVoice, VoiceInfo
 
 DEFAULT_VOICE = "default"
 
@@ -180,6 +180,13 @@ class SpeechBackend(Protocol):
     def stream(self, request: SpeechRequest) -> AsyncIterator[AudioChunk]: ...
 
     async def status(self) -> ServiceStatus: ...
+
+    async def prepare_voice(self, recordings: Sequence[Recording], *, is_style: bool) -> PreparedVoice:
+        """The reference that recordings become, encoded too, so that its first use is fast.
+
+        Raises a `ServiceError`: ReferenceTooShort for less than three seconds of speech, or one if it `is_style`.
+        """
+        ...
 
 
 @contextmanager

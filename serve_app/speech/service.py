@@ -3,16 +3,15 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from types import MappingProxyType
 
 import numpy as np
 
-from serve_app.audio.pcm import Samples
+from serve_app.audio.pcm import Recording, Samples
 from serve_app.engine.engine import Engine
-from serve_app.errors import ServiceError, VoiceNotFound
+from serve_app.errors import ServiceError
 from serve_app.metrics import NOT_RECORDED, Metrics
 from serve_app.model.config import SAMPLE_RATE_HZ, ModelConfig
 from serve_app.model.tokenizer import Tokenizer
@@ -24,14 +23,11 @@ from serve_app.speech.request import (
     ServiceStatus,
     SpeechRequest,
     SpeechSummary,
-    VoiceChoice,
-    naming_turn,
 )
 from serve_app.speech.script import Script
 from serve_app.speech.speaking import Plan, SentenceSpeaker
-from serve_app.voices.info import VoiceInfo
-from serve_app.voices.store import VoiceStore
-from serve_app.voices.voice import VoiceLatents
+from serve_app.speech.voice_room import SpokenVoice, VoiceRoom
+from serve_app.voices.info import PreparedVoice
 
 
 class SpeechService:
@@ -43,18 +39,15 @@ class SpeechService:
         config: ModelConfig,
         tokenizer: Tokenizer,
         engine: Engine,
-        store: VoiceStore,
-        voices: Mapping[str, VoiceLatents],
+        voices: VoiceRoom,
         *,
         device: str,
-        voice_infos: Mapping[str, VoiceInfo] = MappingProxyType({}),
         notices: tuple[str, ...] = (),
         recorder: Metrics = NOT_RECORDED,
     ) -> None:
         self._config, self._tokenizer = config, tokenizer
         self._speaker = SentenceSpeaker(config, tokenizer, engine, settings.max_slots_per_request, recorder)
-        self._engine, self._store, self._voices = engine, store, voices
-        self._voice_infos = tuple(voice_infos.get(name, VoiceInfo(name)) for name in voices)
+        self._engine, self._voices = engine, voices
         self._device, self._notices = device, notices
 
     @staticmethod
@@ -74,7 +67,7 @@ class SpeechService:
             model=self._config.name,
             device=self._device,
             languages=self._config.languages,
-            voices=self._voice_infos,
+            voices=self._voices.infos,
             sample_rate_hz=SAMPLE_RATE_HZ,
             notices=self._notices,
         )
@@ -93,7 +86,11 @@ class SpeechService:
 
     def close(self) -> None:
         self._engine.close()
-        self._store.close()
+        self._voices.close()
+
+    async def prepare_voice(self, recordings: Sequence[Recording], *, is_style: bool) -> PreparedVoice:
+        """See `SpeechBackend`."""
+        return await self._voices.prepare(recordings, is_style=is_style)
 
     async def stream(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk]:
         """See `SpeechBackend`. The last chunk holds the summary, and no samples but of a pause at the text's end."""
@@ -101,7 +98,7 @@ class SpeechService:
         script = Script(request, self._config, self._tokenizer)
         await asyncio.to_thread(script.extend, 1)
         clock.mark("text")
-        voices, voice_warnings = await self._voices_of(request)
+        voices = await self._voices.voices_of(request)
         clock.mark("voice")
         seed = secrets.randbits(31) if request.seed is None else request.seed
         plan = Plan(script, voices, request, seed)
@@ -131,32 +128,10 @@ class SpeechService:
             sentences=tuple(timings),
             seed=seed,
             timings_s=clock.timings_s,
-            warnings=(*script.warnings, *voice_warnings, *plan.warnings, *self._notices),
+            warnings=(*script.warnings, *_warnings(voices), *plan.warnings, *self._notices),
         )
         last = script.sentences[-1]
         yield AudioChunk(last_silence, num_samples, len(script.sentences) - 1, summary, last.turn_index)
-
-    # -- voices --------------------------------------------------------------------------------------------------------
-
-    async def _voices_of(self, request: SpeechRequest) -> tuple[list[VoiceLatents], list[str]]:
-        """The voice of each turn, and what should be known of their references."""
-        voices, warnings = [], []
-        for index, turn in enumerate(request.turns):
-            with naming_turn(request.turns, index):
-                latents, of_voice = await self._voice(turn.voice)
-            voices.append(latents)
-            warnings += [warning for warning in of_voice if warning not in warnings]
-        return voices, warnings
-
-    async def _voice(self, choice: VoiceChoice) -> tuple[VoiceLatents, tuple[str, ...]]:
-        if choice.reference is not None:
-            stored = await self._store.get(choice.reference)
-            return stored.latents, stored.warnings
-        voice = self._voices.get(choice.name)
-        if voice is None:
-            known = ", ".join(self._voices)
-            raise VoiceNotFound(f"there is no voice {choice.name!r}: choose one of {known}", field="voice")
-        return voice, ()
 
     def _is_healthy(self) -> bool:
         try:
@@ -182,6 +157,10 @@ class Clock:
         now_s = time.perf_counter()
         self.timings_s[stage] = now_s - self._last_s
         self._last_s = now_s
+
+
+def _warnings(voices: Sequence[SpokenVoice]) -> list[str]:
+    return list(dict.fromkeys(warning for voice in voices for warning in voice.warnings))
 
 
 def _silence(seconds: float) -> Samples:

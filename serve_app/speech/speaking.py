@@ -17,11 +17,12 @@ from serve_app.errors import CeilingReached, ServiceError, SynthesisFailed
 from serve_app.metrics import Metrics
 from serve_app.model.config import SAMPLE_RATE_HZ, ModelConfig
 from serve_app.model.tokenizer import Tokenizer
+from serve_app.speech.prosody import PLAIN, Shaper
 from serve_app.speech.request import SpeechRequest
 from serve_app.speech.script import Script, Sentence
+from serve_app.speech.voice_room import SpokenVoice
 from serve_app.text.languages import expected_codes
 from serve_app.text.sentences import split_in_half
-from serve_app.voices.voice import VoiceLatents
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class Plan:
     """A request after its text and voice stages."""
 
     script: Script
-    voices: list[VoiceLatents]  # of each turn
+    voices: list[SpokenVoice]  # of each turn
     request: SpeechRequest
     seed: int
     warnings: list[str] = field(default_factory=list)  # what went wrong on the way
@@ -82,15 +83,27 @@ class SentenceSpeaker:
                     heard_before = sentences[index : len(tasks)]
                     wait_s = sum(each.expected_s for each in heard_before)
                     tasks.append(asyncio.create_task(self._speak_sentence(plan, len(tasks), wait_s, ahead[-1])))
-                async for output in self._heard(plan, ahead.popleft()):
+                async for output in self._heard(plan, sentences[index], ahead.popleft()):
                     yield index, output
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _heard(self, plan: Plan, spoken: SpokenSentence) -> AsyncGenerator[SequenceOutput]:
-        """A sentence's outputs, without its long silences."""
+    async def _heard(self, plan: Plan, sentence: Sentence, spoken: SpokenSentence) -> AsyncGenerator[SequenceOutput]:
+        """A sentence's outputs, without its long silences, as high and as loud as its emotion asks."""
+        prosody = plan.voices[sentence.turn_index].prosody
+        if prosody == PLAIN:
+            async for output in self._limited(plan, spoken):
+                yield output
+            return
+        shaper = Shaper(prosody, SAMPLE_RATE_HZ)
+        async for output in self._limited(plan, spoken):
+            yield replace(output, samples=shaper.feed(output.samples))
+        if len(rest := shaper.finish()):
+            yield SequenceOutput(rest, 0)
+
+    async def _limited(self, plan: Plan, spoken: SpokenSentence) -> AsyncGenerator[SequenceOutput]:
         if not (plan.request.guards.silence and self._can_lose_its_way):
             async for output in _outputs(spoken):
                 yield output
@@ -155,10 +168,12 @@ class SentenceSpeaker:
 
     def _prompt(self, plan: Plan, sentence: Sentence, path: tuple[int, ...], delay_s: float) -> Prompt:
         tokens = tuple(self._tokenizer.encode(sentence.text, sentence.language))
+        voice, turn = plan.voices[sentence.turn_index], plan.request.turns[sentence.turn_index]
         defaults, asked = self._config.sampling, plan.request.sampling
+        temperature = defaults.temperature if asked.temperature is None else asked.temperature
         per_token = self._config.fixed_codes_per_token
         sampling = SamplingParams(
-            temperature=defaults.temperature if asked.temperature is None else asked.temperature,
+            temperature=voice.prosody.sampling_temperature(temperature),
             top_k=defaults.top_k if asked.top_k is None else asked.top_k,
             top_p=defaults.top_p if asked.top_p is None else asked.top_p,
             repetition_penalty=(
@@ -171,12 +186,11 @@ class SentenceSpeaker:
         guards = plan.request.guards
         chunk_codes = WHOLE if is_whole else STREAMING_CHUNKS
         is_continuation = path != (0,)  # a full queue refuses a request at its first sentence or not at all
-        voice, speed = plan.voices[sentence.turn_index], plan.request.turns[sentence.turn_index].speed
         return Prompt(
             tokens,
-            voice,
+            voice.latents,
             sampling,
-            speed,
+            voice.prosody.vocoder_speed(turn.speed),
             chunk_codes,
             delay_s,
             is_continuation,

@@ -16,6 +16,8 @@ from serve_app.model.tokenizer import Tokenizer
 from serve_app.settings import Settings
 from serve_app.speech.request import DEFAULT_VOICE, AudioChunk, SpeechRequest, SpeechSummary, VoiceChoice
 from serve_app.speech.service import SpeechService
+from serve_app.speech.voice_room import VoiceRoom
+from serve_app.voices.catalogue import Catalogue
 from serve_app.voices.reference import ReferenceTrimmer
 from serve_app.voices.storage import Directory
 from serve_app.voices.store import VoiceStore
@@ -81,14 +83,18 @@ def serving(
 ) -> Generator[SpeechService]:
     """The service with two voices, `default` and `other`, and an engine in float32."""
     voices = {DEFAULT_VOICE: make_voice(checkpoint, 1), "other": make_voice(checkpoint, 2)}
+    storage = Directory(directory)
     with running(checkpoint, config or EngineConfig(max_slots=8), recorder=recorder) as engine:
         yield SpeechService(
             Settings.model_validate({"max_slots_per_request": max_slots_per_request}),
             checkpoint.config,
             Tokenizer(checkpoint.tokenizer_file, checkpoint.config.languages),
             engine,
-            VoiceStore(Directory(directory), 1, checkpoint.fingerprint, never_encode, ReferenceTrimmer()),
-            voices,
+            VoiceRoom(
+                voices,
+                VoiceStore(storage, 1, checkpoint.fingerprint, never_encode, ReferenceTrimmer()),
+                Catalogue(storage, 10),
+            ),
             device="cpu",
             notices=(NOTICE,),
             recorder=recorder,
