@@ -6,6 +6,7 @@ away, what is in memory goes on.
 """
 
 import logging
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -39,6 +40,7 @@ from serve_app.voices.storage import Storage, StoredFile, VoiceFileError
 
 FRESH_S = 2.0
 CACHE_BYTES = 64 * 1024 * 1024  # a recording takes 1.3 MB
+MAX_ABSENT = 1_000  # files that are known not to be there
 READERS = 16  # of files, at once
 MAX_STYLES = 100  # of a voice, and of those for all voices
 _ENTRY_BYTES = 4_096  # about, with its texts
@@ -84,6 +86,9 @@ class Catalogue:
         self._storage, self._max_voices = storage, max_voices
         self._cache_bytes, self._clock = cache_bytes, clock
         self._cached: OrderedDict[str, _Cached] = OrderedDict()  # by file, least recently used first
+        self._absent: OrderedDict[str, float] = (
+            OrderedDict()
+        )  # by file: when it was looked for; emotions without a style
         self._num_bytes = 0
         self._lock = threading.Lock()
 
@@ -189,8 +194,9 @@ class Catalogue:
         if len(others) >= MAX_STYLES:
             raise TooManyVoices(f"There are {len(others)} styles, which is all there may be; delete one.")
         file = style_file(entry.id, voice_id)
-        self._delete_latents(file)
-        self._storage.put(file, to_file(entry, to_int16(reference.samples)), is_new=False)
+        samples = to_int16(reference.samples)
+        self._delete_latents(file, but=latents_prefix(samples))
+        self._storage.put(file, to_file(entry, samples), is_new=False)
         self._forget(file)
 
     def delete_style(self, style_id: str, voice_id: str | None) -> None:
@@ -201,12 +207,13 @@ class Catalogue:
         self._delete(file)
 
     def entry(self, voice_id: str | None, style_id: str | None = None) -> Entry | None:
-        """A voice's, a style's of its own, or, without a voice, that of a style for all; damaged ones too."""
+        """A voice's, its style's, or, without a voice, that of a style for all: as it is now, damaged ones too."""
         if voice_id is None:
             assert style_id is not None
             file = style_file(style_id, None)
         else:
             file = voice_file(voice_id) if style_id is None else style_file(style_id, voice_id)
+        self._forget(file)
         found = self._look(file, needs_samples=False)
         return None if found is None else found.entry
 
@@ -219,10 +226,9 @@ class Catalogue:
         self._storage.delete(file)
         self._forget(file)
 
-    def _delete_latents(self, file: str) -> None:
+    def _delete_latents(self, file: str, but: str = "") -> None:
         found = self._look(file, needs_samples=True)
-        if found is not None and found.samples is not None:
-            prefix = latents_prefix(found.samples)
+        if found is not None and found.samples is not None and (prefix := latents_prefix(found.samples)) != but:
             for each in self._storage.versions(LATENTS):
                 if each.startswith(prefix):
                     self._storage.delete(each)
@@ -236,10 +242,13 @@ class Catalogue:
             cached = self._cached.get(file)
             if cached is not None:
                 self._cached.move_to_end(file)
+            is_absent = now_s - self._absent.get(file, -math.inf) < FRESH_S
         if cached is not None and needs_samples and cached.samples is None and not cached.entry.damage:
             cached = None
         if cached is not None and now_s - cached.looked_s < FRESH_S:
             return cached
+        if is_absent:
+            return None
         try:
             version = self._storage.version(file) if cached is not None else ""
             if cached is not None and version == cached.version:
@@ -253,7 +262,7 @@ class Catalogue:
         except VoiceFileError as error:
             return self._keep(file, _damaged(file, error), self._storage.version(file) or "", now_s, None)
         if found is None:
-            self._forget(file)
+            self._keep_absent(file, now_s)
             return None
         return self._read(file, found, now_s, needs_samples=needs_samples)
 
@@ -301,11 +310,19 @@ class Catalogue:
                 self._drop(next(iter(self._cached)))
         return cached
 
+    def _keep_absent(self, file: str, now_s: float) -> None:
+        with self._lock:
+            self._drop(file)
+            self._absent[file] = now_s
+            if len(self._absent) > MAX_ABSENT:
+                self._absent.popitem(last=False)
+
     def _forget(self, file: str) -> None:
         with self._lock:
             self._drop(file)
 
     def _drop(self, file: str) -> None:
+        self._absent.pop(file, None)
         if (cached := self._cached.pop(file, None)) is not None:
             self._num_bytes -= cached.num_bytes
 

@@ -146,7 +146,7 @@ class ObjectStore:
             if isinstance(error, (PermissionDeniedError, NotSupportedError)):  # it does answer
                 self._succeeded()
             else:
-                self._failed(what, timeout_s, error)
+                self._failed("read" if what == "read" else "write", timeout_s, error)
             raise storage_error(self, what, reason) from None
         self._succeeded()
         return found

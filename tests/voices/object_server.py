@@ -1,9 +1,12 @@
 """A server that speaks as much of S3 as voices need, and misbehaves when it is told to."""
 
+import hashlib
+import re
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, unquote, urlsplit
 
 ACCESS_KEY_ID, SECRET_ACCESS_KEY = "AKIDEXAMPLE", "wJalrXUtnFEMI"
 TOLD = f"<Error><AWSAccessKeyId>{ACCESS_KEY_ID}</AWSAccessKeyId></Error>".encode()  # as S3 does with a wrong signature
@@ -56,20 +59,62 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self._is_trouble(self.server.trouble):
             return
+        address = urlsplit(self.path)
+        if "list-type" in address.query:
+            self._answer(200, self._listing(address.path, parse_qs(address.query)))
+            return
         data = self.server.objects.get(self.path)
         if data is None:
             self._answer(404, b"<Error><Code>NoSuchKey</Code></Error>")
         elif self.server.trouble == "cuts":
             self._answer(200, data[: len(data) // 2], len(data))
             self.close_connection = True
+        elif found := re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers["range"] or ""):
+            first, last = int(found[1]), min(int(found[2]), len(data) - 1)
+            self._answer(206, data[first : last + 1], content_range=f"bytes {first}-{last}/{len(data)}")
         else:
             self._answer(200, data)
 
+    def do_HEAD(self) -> None:
+        if self._is_trouble(self.server.trouble):
+            return
+        data = self.server.objects.get(self.path)
+        self._answer(404 if data is None else 200, data or b"")
+
     def do_PUT(self) -> None:
         data = self.rfile.read(int(self.headers["content-length"]))
-        if not self._is_trouble(self.server.trouble if self.server.put_trouble is None else self.server.put_trouble):
-            self.server.objects[self.path] = data
-            self._answer(200)
+        if self._is_trouble(self.server.trouble if self.server.put_trouble is None else self.server.put_trouble):
+            return
+        if self.headers["if-none-match"] == "*" and self.path in self.server.objects:
+            self._answer(412)
+            return
+        self.server.objects[self.path] = data
+        self._answer(200, etag=_etag(data))
+
+    def do_POST(self) -> None:
+        """DeleteObjects: of several at once, and so obstore asks for one too."""
+        asked = self.rfile.read(int(self.headers["content-length"])).decode()
+        if self._is_trouble(self.server.trouble if self.server.put_trouble is None else self.server.put_trouble):
+            return
+        bucket = urlsplit(self.path).path.rstrip("/")
+        keys = re.findall("<Key>(.*?)</Key>", asked)
+        for key in keys:
+            self.server.objects.pop(f"{bucket}/{key}", None)
+        deleted = "".join(f"<Deleted><Key>{key}</Key></Deleted>" for key in keys)
+        self._answer(200, f"<DeleteResult>{deleted}</DeleteResult>".encode())
+
+    def _listing(self, bucket: str, query: dict[str, list[str]]) -> bytes:
+        """ListObjectsV2, all on one page."""
+        prefix = query.get("prefix", [""])[0]
+        items = []
+        for path, data in sorted(self.server.objects.items()):
+            key = unquote(path.removeprefix(f"{bucket.rstrip('/')}/"))
+            if key.startswith(prefix):
+                items.append(
+                    f"<Contents><Key>{key}</Key><LastModified>2026-11-26T10:00:00.000Z</LastModified>"
+                    f"<ETag>{_etag(data)}</ETag><Size>{len(data)}</Size></Contents>"
+                )
+        return f"<ListBucketResult><IsTruncated>false</IsTruncated>{''.join(items)}</ListBucketResult>".encode()
 
     def _is_trouble(self, trouble: str) -> bool:
         self.server.requests.append(self.command)
@@ -86,13 +131,29 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         return True
 
-    def _answer(self, status: int, body: bytes = b"", num_bytes: int | None = None) -> None:
+    def _answer(
+        self,
+        status: int,
+        body: bytes = b"",
+        num_bytes: int | None = None,
+        *,
+        content_range: str | None = None,
+        etag: str | None = None,
+    ) -> None:
         self.send_response(status)
         self.send_header("content-length", str(len(body) if num_bytes is None else num_bytes))
-        self.send_header("etag", '"1"')
+        if content_range is not None:
+            self.send_header("content-range", content_range)
+        whole = self.server.objects.get(self.path, body)
+        self.send_header("etag", etag or _etag(whole))
         self.send_header("last-modified", "Thu, 26 Nov 2026 10:00:00 GMT")
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         pass
+
+
+def _etag(data: bytes) -> str:
+    return f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"'
