@@ -58,6 +58,12 @@ def running(settings: Settings) -> Generator[Server]:
         listener.close()
 
 
+@pytest.fixture(autouse=True)
+def voices_apart(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a test's settings are, its users' voices are its own."""
+    monkeypatch.setenv("XTTS_VOICE_DIR", str(tmp_path_factory.mktemp("voices")))
+
+
 @pytest.fixture
 def settings() -> Settings:
     return Settings(max_text_chars=200, max_streamed_chars=200, max_upload_bytes=200_000)
