@@ -282,6 +282,18 @@ def bench_hearing(
         run_hearing_bench(make_settings(model=model), names, chosen, json_file, typer.echo)
 
 
+@app.command()
+def bench_emotion(
+    model: Model = None,
+    voice: Annotated[str, typer.Option(help="whose")] = "default",
+) -> None:
+    """Measure what the emotions that need no recording do to a voice: pitch, tempo, loudness."""
+    settings = make_settings(model=model)
+    from serve_app.bench.emotion import run_emotion_bench
+
+    run_emotion_bench(settings, voice, typer.echo)
+
+
 def _choices(text: str, known: tuple[str, ...]) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(each.strip() for each in text.split(",")))
     unknown = [name for name in names if name not in known]

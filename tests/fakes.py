@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from serve_app.audio.pcm import Recording, Samples
-from serve_app.errors import EngineFailed, Overloaded, ServiceError, SynthesisFailed, VoiceNotFound
+from serve_app.errors import EngineFailed, Overloaded, ReferenceTooShort, ServiceError, SynthesisFailed, VoiceNotFound
 from serve_app.metrics import NOT_RECORDED, Metrics
 from serve_app.settings import Settings
 from serve_app.speech.request import (
@@ -28,6 +28,7 @@ from serve_app.voices.info import PreparedVoice, VoiceInfo
 SAMPLE_RATE_HZ = 24_000
 SAMPLES_PER_CHAR = 1_200
 CHUNK_SAMPLES = 2_400
+SHORTEST_REFERENCE = 6_000  # samples
 LANGUAGES = ("en", "ko", "ja", "zh-cn", "fr", "de", "es", "it", "pt", "pl", "ru", "nl", "cs", "tr", "ar", "hu", "hi")
 VOICES = (
     VoiceInfo(DEFAULT_VOICE),
@@ -86,6 +87,8 @@ class FakeBackend:
         if self.options.error is not None:
             raise self.options.error
         samples = np.concatenate([recording.samples for recording in recordings])
+        if len(samples) < SHORTEST_REFERENCE:
+            raise ReferenceTooShort("Too short; send more.", field="audio")
         warnings = ("a style",) if is_style else (f"{len(recordings)} recordings",)
         return PreparedVoice(from_int16(to_int16(samples)), len(samples) / 22_050, warnings)
 

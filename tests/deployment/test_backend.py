@@ -10,10 +10,12 @@ import pytest
 from ray.exceptions import RayActorError
 from ray.serve.exceptions import BackPressureError
 
+from serve_app.audio.pcm import Recording
 from serve_app.deployment import backend as backend_module
 from serve_app.deployment.backend import EngineBackend
-from serve_app.errors import Overloaded, ServiceError, Unavailable
+from serve_app.errors import Overloaded, ReferenceTooShort, ServiceError, Unavailable
 from serve_app.speech.request import AudioChunk, ServiceStatus, SpeechRequest, one_turn
+from serve_app.voices.info import PreparedVoice
 
 REQUEST = one_turn("Hello", "en")
 CHUNKS = [AudioChunk(np.full(4, value, dtype=np.float32), 0, 0) for value in (1.0, 2.0)]
@@ -182,3 +184,39 @@ def test_crowd_at_first_contact_asks_once() -> None:
 
     asyncio.run(ask())
     assert handle.num_asked_status == 1
+
+
+RECORDINGS = [Recording(np.zeros(8, np.float32), 22_050)]
+PREPARED = PreparedVoice(RECORDINGS[0], 1.0)
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ([PREPARED], PREPARED),
+        ([RayActorError(), PREPARED], PREPARED),
+        ([RayActorError(), RayActorError()], Unavailable),
+        ([ReferenceTooShort("too short", field="audio")], ReferenceTooShort),
+        ([Unavailable("its engine failed")], Unavailable),
+    ],
+)
+def test_recordings_are_prepared_by_another_replica_where_one_is_lost(
+    answers: list[PreparedVoice | Exception], expected: PreparedVoice | type[Exception]
+) -> None:
+    handle, asked = Handle(), []
+
+    async def prepare(recordings: list[Recording], is_style: bool) -> PreparedVoice | ServiceError:
+        asked.append((recordings, is_style))
+        answer = answers[len(asked) - 1]
+        if isinstance(answer, Exception) and not isinstance(answer, ServiceError):
+            raise answer
+        return answer
+
+    handle.prepare_voice = SimpleNamespace(remote=prepare)  # type: ignore[attr-defined]
+    ask = EngineBackend(handle).prepare_voice(RECORDINGS, is_style=True)  # type: ignore[arg-type]
+    if isinstance(expected, PreparedVoice):
+        assert asyncio.run(ask) is expected
+    else:
+        with pytest.raises(expected):
+            asyncio.run(ask)
+    assert asked == [(RECORDINGS, True)] * len(answers)

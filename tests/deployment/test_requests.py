@@ -24,6 +24,7 @@ from serve_app.deployment.proxy import PROXY_CALLBACK
 from serve_app.errors import Unavailable
 from serve_app.settings import Settings
 from serve_app.speech.request import one_turn
+from tests.audio.signals import tone, write
 from tests.fakes import load_fake_service, sine_for
 from tests.ports import free_port
 
@@ -35,7 +36,7 @@ LONG = "a long text, " * 20  # 130 chunks: about three seconds of the fake's tim
 
 
 @pytest.fixture(scope="module")
-def client() -> Generator[httpx.Client]:
+def client(tmp_path_factory: pytest.TempPathFactory) -> Generator[httpx.Client]:
     os.environ["RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"] = PROXY_CALLBACK
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     port = free_port()
@@ -54,7 +55,8 @@ def client() -> Generator[httpx.Client]:
             http_options=HTTPOptions(host="127.0.0.1", port=port),
             logging_config=LoggingConfig(log_level="WARNING"),
         )
-        settings = Settings(max_slots=4, max_waiting=2, shutdown_timeout_s=5.0)
+        voice_dir = tmp_path_factory.mktemp("voices")
+        settings = Settings(max_slots=4, max_waiting=2, shutdown_timeout_s=5.0, voice_dir=voice_dir)
         serve.run(build_application(settings, load_fake_service), name=APP_NAME)
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30.0) as client:
             yield client
@@ -219,3 +221,23 @@ def test_backend_without_a_replica_is_unavailable(client: httpx.Client) -> None:
             [chunk async for chunk in backend.stream(one_turn("Hello", "en"))]
 
     asyncio.run(ask())
+
+
+def test_voice_is_made_heard_and_deleted_through_ray(client: httpx.Client) -> None:
+    wav = write(tone(1.0, 22_050), 22_050)
+    files = [("audio", (f"{index}.wav", wav)) for index in range(2)]
+    answer = client.post("/v1/audio/voices", data={"name": "Clara", "consent": "true"}, files=files)
+    assert (answer.status_code, answer.json()["speech_s"], answer.json()["warnings"]) == (201, 2.0, ["2 recordings"])
+    assert client.post("/v1/audio/voices", data={"name": "Clara", "consent": "true"}, files=files).status_code == 409
+    body = {"input": "Hello", "voice": "clara(2)+anna", "response_format": "pcm"}
+    assert client.post(ROUTE, json=body).status_code == 200
+    assert client.put("/v1/audio/voices/clara/styles/happy", files=files[:1]).json()["warnings"] == ["a style"]
+    assert client.delete("/v1/audio/voices/clara").status_code == 204
+    assert client.post(ROUTE, json=body).status_code == 404
+
+
+def test_engines_word_on_a_recording_comes_through_ray(client: httpx.Client) -> None:
+    silent = write(tone(0.2, 22_050, 1.0), 22_050)
+    answer = client.post("/v1/audio/voices", data={"name": "Dora", "consent": "true"}, files=[("audio", ("a", silent))])
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "reference_too_short")
+    assert answer.json()["error"]["param"] == "audio"

@@ -407,7 +407,7 @@ def _parts_alone(service: SpeechService, sentence: str, seed: int, path: tuple[i
     """What the service should say: the sentence, or its halves where that comes to the ceiling; nothing if they do."""
     prompt = Prompt(
         tuple(service._tokenizer.encode(sentence, "en")),
-        service._voices["default"],
+        service._voices._voices["default"],
         SamplingParams(seed=derive_seed(seed, path)),
         chunk_codes=WHOLE,
     )

@@ -7,6 +7,7 @@ import torchaudio
 
 from serve_app.audio.pcm import Recording
 from serve_app.errors import ReferenceTooShort
+from serve_app.voices.entry import from_int16, to_int16
 from serve_app.voices.reference import REFERENCE_RATE_HZ, PreparedReference, ReferenceTrimmer, resample_reference
 from tests.voices.recordings import BECKETT, CHIME, CLONE_TEST, TWO_CITIES, excerpt, recording
 
@@ -159,3 +160,69 @@ def test_resample_clips_at_full_scale_at_every_rate() -> None:
 
 def test_version_follows_what_changes_the_result() -> None:
     assert ReferenceTrimmer().version == ReferenceTrimmer(30.0).version != ReferenceTrimmer(20.0).version
+
+
+# -- several recordings as one ---------------------------------------------------------------------------------------
+
+
+def test_join_of_one_short_recording_is_what_is_prepared_of_it(trimmer: ReferenceTrimmer) -> None:
+    of = recording(BECKETT)
+    joined, alone = trimmer.join([of], is_style=False, field="audio"), trimmer.prepare(of, field="audio")
+    assert len(joined.reference.samples) == len(alone.samples)
+    np.testing.assert_allclose(joined.reference.samples[200:-200], alone.samples[200:-200], atol=1e-4)
+    assert joined.speech_s == pytest.approx(alone.speech_s, abs=0.01)
+
+
+def test_join_takes_a_share_of_each_and_gives_the_rest_to_the_longer(trimmer: ReferenceTrimmer) -> None:
+    short = excerpt(TWO_CITIES, 1.3, 6.3)
+    long = recording(TWO_CITIES)
+    joined = trimmer.join([long, short, long], is_style=False, field="audio")
+    assert joined.reference.duration_s == pytest.approx(30.0, abs=0.5)
+    assert joined.reference.sample_rate_hz == REFERENCE_RATE_HZ
+    assert joined.speech_s <= 30.0
+    assert any("longer than needed" in warning for warning in joined.warnings)
+    (first,) = trimmer.join([short], is_style=False, field="audio").reference.samples[None, 22_050:44_100]
+    found = np.correlate(joined.reference.samples, first, "valid").max() / np.dot(first, first)
+    assert found == pytest.approx(1.0, abs=0.02)
+
+
+def test_join_adds_recordings_that_are_too_short_alone(trimmer: ReferenceTrimmer) -> None:
+    parts = [excerpt(TWO_CITIES, start, start + 2.0) for start in (1.5, 8.0, 20.0)]
+    joined = trimmer.join(parts, is_style=False, field="audio")
+    assert 4.0 < joined.speech_s <= joined.reference.duration_s <= 6.0
+    assert "unstable" in joined.warnings[0]
+    with pytest.raises(ReferenceTooShort, match="3 s are needed") as caught:
+        trimmer.join(parts[:1], is_style=False, field="audio")
+    assert caught.value.field == "audio"
+
+
+def test_join_needs_one_second_for_a_style(trimmer: ReferenceTrimmer) -> None:
+    style = trimmer.join([excerpt(TWO_CITIES, 2.0, 3.4)], is_style=True, field="audio")
+    assert 1.0 <= style.reference.duration_s <= 2.0
+    for nothing in (recording(CHIME), Recording(np.zeros(48_000, np.float32), 16_000)):
+        with pytest.raises(ReferenceTooShort, match="1 s are needed"):
+            trimmer.join([nothing], is_style=True, field="audio")
+
+
+def test_join_leaves_silent_recordings_out(trimmer: ReferenceTrimmer) -> None:
+    silent = Recording(np.zeros(80_000, np.float32), 16_000)
+    joined, alone = (
+        trimmer.join(each, is_style=False, field="audio")
+        for each in ([silent, recording(BECKETT)], [recording(BECKETT)])
+    )
+    np.testing.assert_array_equal(joined.reference.samples, alone.reference.samples)
+
+
+def test_join_tells_of_noise_and_clipping(trimmer: ReferenceTrimmer) -> None:
+    clean = recording(BECKETT)
+    noise = np.random.default_rng(1).normal(0.0, 0.25 * clean.samples.std(), len(clean.samples)).astype(np.float32)
+    noisy = Recording(clean.samples + noise, clean.sample_rate_hz)
+    loud = Recording(np.clip(clean.samples * 12.0, -1.0, 1.0), clean.sample_rate_hz)
+    assert not any("noise" in each for each in trimmer.join([clean], is_style=False, field="audio").warnings)
+    assert any("noise" in each for each in trimmer.join([noisy], is_style=False, field="audio").warnings)
+    assert any("clipped" in each for each in trimmer.join([loud], is_style=False, field="audio").warnings)
+
+
+def test_join_gives_samples_that_survive_their_file(trimmer: ReferenceTrimmer) -> None:
+    samples = trimmer.join([recording(CLONE_TEST)], is_style=False, field="audio").reference.samples
+    np.testing.assert_array_equal(from_int16(to_int16(samples)).samples, samples)
