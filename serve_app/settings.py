@@ -80,13 +80,15 @@ class Settings(BaseSettings):
         True, description="on a GPU, capture decode steps at the start and replay them: false where that fails"
     )
 
-    voice_dir: Path = Field(Path("~/.cache/xtts-serve/voices"), description="where encoded voices are kept")
+    voice_dir: Path = Field(
+        Path("~/.cache/xtts-serve/voices"), description="where voices are kept: users' own, and what is encoded"
+    )
     voice_url: str = Field(
         "",
         description="bucket that takes the directory's place, shared by replicas: s3://, gs:// or az://BUCKET/PREFIX",
     )
     voice_cache_bytes: int = Field(256 * MEBIBYTE, ge=1, description="encoded voices kept in memory")
-    max_voices: int = Field(1_000, ge=0, description="voices that users may make; each takes up to 1.5 MB")
+    max_voices: int = Field(1_000, ge=0, description="voices that users may make, up to 1.5 MB each; 0: none")
     max_upload_bytes: int = Field(25 * MEBIBYTE, ge=1, description="largest reference recording")
     max_text_chars: int = Field(20_000, ge=1, description="longest text that is answered whole, in characters")
     max_streamed_chars: int = Field(

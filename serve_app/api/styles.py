@@ -29,6 +29,7 @@ async def put_style(
     """A style for all voices; takes the place of one that the same key made."""
     body, files = await read_recordings(request, StyleBody, state.max_body_bytes)
     check_consent(body.consent)
+    access.catalogue.check_may_keep()
     await _check_owner(checked_id(style, "style"), access)
     prepared = await state.workshop.prepare(files, texts_of(body), is_style=True)
     entry = new_entry(

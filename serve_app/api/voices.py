@@ -60,6 +60,7 @@ async def make_voice(request: Request, state: StateDep, facts: FactsDep, access:
     """A voice of 1 to 5 recordings: their speech is trimmed and joined to at most 30 s, which is all that is kept."""
     body, files = await read_recordings(request, VoiceBody, state.max_body_bytes)
     check_consent(body.consent)
+    access.catalogue.check_may_keep()
     voice_id = id_of(body.name) if body.id is None else checked_id(body.id, "id")
     if voice_id in {name.lower() for name in facts.voice_names}:
         raise VoiceExists(f"The model has a voice {voice_id!r}; choose another name or id.", field="id")

@@ -147,8 +147,14 @@ class Catalogue:
 
     # -- changing ------------------------------------------------------------------------------------------------------
 
+    def check_may_keep(self) -> None:
+        """Raises TooManyVoices where users may make none at all."""
+        if self._max_voices == 0:
+            raise TooManyVoices("This service keeps no voices of its users; its operator can change that.")
+
     def add(self, entry: Entry, reference: Recording) -> None:
         """A new voice. Raises VoiceExists, and TooManyVoices."""
+        self.check_may_keep()
         num_voices = sum(len(ids_in(file)) == 1 for file in self._storage.versions(VOICES))
         if num_voices >= self._max_voices:
             raise TooManyVoices(f"There are {num_voices} voices, which is all there may be; delete one.")
@@ -190,6 +196,7 @@ class Catalogue:
 
     def put_style(self, entry: Entry, reference: Recording, voice_id: str | None) -> None:
         """Takes the place of one of the same id. Raises TooManyVoices."""
+        self.check_may_keep()
         others = [each for each in self.styles(voice_id) if each.id != entry.id]
         if len(others) >= MAX_STYLES:
             raise TooManyVoices(f"There are {len(others)} styles, which is all there may be; delete one.")

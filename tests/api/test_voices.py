@@ -196,6 +196,18 @@ def test_more_voices_than_may_be_are_refused() -> None:
         assert code_of(make(server.client, "Dora"))[:2] == (409, "too_many_voices")
 
 
+def test_service_without_users_voices_says_so_before_anything_is_decoded() -> None:
+    with running(Settings(max_voices=0)) as server:
+        for answer in (
+            make(server.client),
+            server.client.put(
+                "/v1/audio/styles/happy", data={"consent": "true"}, files=[("audio", ("a", b"nonsense"))]
+            ),
+        ):
+            assert code_of(answer)[:2] == (409, "too_many_voices")
+            assert "keeps no voices" in answer.json()["error"]["message"]
+
+
 # -- changed, deleted, heard ---------------------------------------------------------------------------------------
 
 

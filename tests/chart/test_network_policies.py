@@ -148,12 +148,12 @@ def test_only_who_fetches_weights_reaches_the_hub(name: str, fetching: set[str])
 
 
 @pytest.mark.parametrize(
-    ("name", "port", "engine"), [("object-store", 9000, "engine"), ("deployment-hpa", 443, "server")]
+    ("name", "port", "users"), [("object-store", 9000, {"engine", "ingress"}), ("deployment-hpa", 443, {"server"})]
 )
-def test_only_engines_reach_the_object_store_and_only_where_there_is_one(name: str, port: int, engine: str) -> None:
+def test_who_keeps_voices_reaches_the_object_store_where_there_is_one(name: str, port: int, users: set[str]) -> None:
     found = objects(name)
-    assert {each for each in all_pods(found) if each != "head" and reaches(found, each, INTERNET, port)} == {engine}
-    assert not reaches(found, engine, INTERNET, 80)
+    assert {each for each in all_pods(found) if each != "head" and reaches(found, each, INTERNET, port)} == users
+    assert not any(reaches(found, each, INTERNET, 80) for each in users)
     assert not reaches(objects("cpu"), "engine", INTERNET, port)
 
 

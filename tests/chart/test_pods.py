@@ -81,25 +81,35 @@ def test_keys_and_claims_that_are_mounted_exist_or_are_the_readers(name: str) ->
 
 
 @pytest.mark.parametrize(
-    ("name", "component", "url", "secrets"),
+    ("name", "components", "url", "secrets"),
     [
-        ("object-store", "engine", "s3://voices/xtts", ["voices-bucket"]),
-        ("deployment-hpa", "server", "s3://example-voices/xtts", []),
-        ("cpu", "engine", None, []),
+        ("object-store", ["engine", "ingress"], "s3://voices/xtts", ["voices-bucket"]),
+        ("deployment-hpa", ["server"], "s3://example-voices/xtts", []),
+        ("cpu", ["engine", "ingress"], None, []),
     ],
 )
 def test_voices_are_in_the_bucket_or_on_a_volume(
-    name: str, component: str, url: str | None, secrets: list[str]
+    name: str, components: list[str], url: str | None, secrets: list[str]
 ) -> None:
+    """Which engines and ingresses share: the latter keep what users made."""
     found = objects(name)
-    given = application(one(found, "RayService"))["args"] if component == "engine" else service_environment(name)
+    given = application(one(found, "RayService"))["args"] if "engine" in components else service_environment(name)
     assert given.get("voice_url", given.get("XTTS_VOICE_URL")) == url
     assert ("voice_dir" in given or "XTTS_VOICE_DIR" in given) == (url is None)
     for each, pod in all_pods(found).items():
         is_on_volume = "voices" in {volume["name"] for volume in pod["spec"]["volumes"]}
-        assert is_on_volume == (url is None and each == component)
+        assert is_on_volume == (url is None and each in components)
         sources = [source["secretRef"]["name"] for c in containers(pod) for source in c.get("envFrom", [])]
-        assert sources == (secrets if each == component else [])
+        assert sources == (secrets if each in components else [])
+    assert "max_voices" not in given and "XTTS_MAX_VOICES" not in given
+
+
+@pytest.mark.parametrize("name", ["minimal", "deployment"])
+def test_users_make_no_voices_where_pods_share_no_place_for_them(name: str) -> None:
+    found = objects(name)
+    is_ray = bool(of_kind(found, "RayService"))
+    given = application(one(found, "RayService"))["args"] if is_ray else service_environment(name)
+    assert int(given["max_voices" if is_ray else "XTTS_MAX_VOICES"]) == 0
 
 
 def test_bucket_is_opened_by_the_accounts_identity() -> None:

@@ -96,7 +96,7 @@ securityContext:
 {{- end }}
 {{- end -}}
 
-{{/* An engine's credentials for the object store, and how to reach it. */}}
+{{/* Credentials for the object store, of who reads and writes voices, and how to reach it. */}}
 {{- define "xtts.objectStoreEnvFrom" -}}
 {{- with .Values.voices.objectStore.existingSecret -}}
 envFrom:
@@ -166,18 +166,32 @@ envFrom:
   {{- end }}
 {{- end -}}
 
+{{/* The claim that engines and ingresses share; nothing where there is none. */}}
+{{- define "xtts.sharedVoicesVolume" -}}
+{{- if and .Values.voices.claim.enabled (not .Values.voices.objectStore.url) -}}
+- name: voices
+  persistentVolumeClaim:
+    claimName: {{ include "xtts.voicesClaim" . }}
+{{- end -}}
+{{- end -}}
+
+{{- define "xtts.sharedVoicesMount" -}}
+{{- if and .Values.voices.claim.enabled (not .Values.voices.objectStore.url) -}}
+- name: voices
+  mountPath: /data/voices
+{{- end -}}
+{{- end -}}
+
 {{/* Volumes of a pod with an engine. */}}
 {{- define "xtts.engineVolumes" -}}
 {{ include "xtts.tmpVolume" . }}
-{{- if not .Values.voices.objectStore.url }}
+{{- with include "xtts.sharedVoicesVolume" . }}
+{{ . }}
+{{- end }}
+{{- if not (or .Values.voices.objectStore.url .Values.voices.claim.enabled) }}
 - name: voices
-  {{- if .Values.voices.claim.enabled }}
-  persistentVolumeClaim:
-    claimName: {{ include "xtts.voicesClaim" . }}
-  {{- else }}
   emptyDir:
     sizeLimit: 2Gi
-  {{- end }}
 {{- end }}
 {{- if and (include "xtts.needsWeights" .) (ne .Values.weights.source "baked") }}
 {{ include "xtts.weightsVolume" . }}

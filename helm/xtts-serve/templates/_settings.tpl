@@ -20,6 +20,10 @@
 {{- else -}}
 {{- $settings = set $settings "voice_dir" "/data/voices" -}}
 {{- end -}}
+{{- /* What one pod keeps for itself no other finds: then users make no voices. */}}
+{{- if not (or .Values.voices.objectStore.url .Values.voices.claim.enabled (hasKey .Values.settings "max_voices")) -}}
+{{- $settings = set $settings "max_voices" 0 -}}
+{{- end -}}
 {{- if .Values.apiKeys.existingSecret -}}
 {{- $settings = set $settings "api_keys_file" (printf "/etc/xtts-serve/api-keys/%s" .Values.apiKeys.key) -}}
 {{- end -}}
