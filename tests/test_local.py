@@ -1,5 +1,6 @@
 """The server without Ray, as a process of its own, with the fake service behind it."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -9,11 +10,13 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 
 import httpx
+import numpy as np
 import pytest
 
+from serve_app.audio.pcm import Recording
 from serve_app.deployment.own_cluster import run_serve
-from serve_app.errors import SettingsError
-from serve_app.local import bound_socket, run_local
+from serve_app.errors import SettingsError, Unavailable
+from serve_app.local import LoadingBackend, bound_socket, run_local
 from serve_app.settings import Settings
 from tests.fakes import FakeService
 from tests.ports import free_port
@@ -168,3 +171,17 @@ def test_taken_port_is_refused_by_name() -> None:
         taken.listen()
         with pytest.raises(SettingsError, match="XTTS_PORT"):
             run_local(Settings(port=taken.getsockname()[1]), lambda settings, progress: FakeService())
+
+
+def test_recordings_are_refused_while_the_model_loads_and_prepared_afterwards() -> None:
+    recordings = [Recording(np.full(8_000, 0.5, np.float32), 22_050)]
+
+    async def ask() -> None:
+        backend = LoadingBackend(Settings())
+        with pytest.raises(Unavailable) as caught:
+            await backend.prepare_voice(recordings, is_style=False)
+        assert caught.value.retry_after_s
+        backend.service = FakeService()
+        assert (await backend.prepare_voice(recordings, is_style=True)).warnings == ("a style",)
+
+    asyncio.run(ask())

@@ -9,6 +9,7 @@ from serve_app.api.recordings import read_recordings, texts_of
 from serve_app.api.schemas import StyleBody, StyleResponse, StylesResponse, body_docs
 from serve_app.api.voice_access import VoiceAccess, VoiceAccessDep
 from serve_app.api.voices import AUDIO_DOCS, check_consent
+from serve_app.errors import VoiceNotFound
 from serve_app.voices.entry import Entry, checked_id, new_entry
 
 router = APIRouter(tags=["voices"])
@@ -55,7 +56,9 @@ async def delete_style(style: str, access: VoiceAccessDep) -> None:
 @router.get("/v1/audio/voices/{voice_id}/styles")
 async def styles_of_voice(voice_id: str, access: VoiceAccessDep) -> StylesResponse:
     """A voice's own."""
-    found = await asyncio.to_thread(access.catalogue.styles, voice_id) if await access.find(voice_id) else []
+    if await access.find(voice_id) is None:
+        raise VoiceNotFound(f"There is no voice {voice_id[:80]!r}; see GET /v1/audio/voices.", field="voice")
+    found = await asyncio.to_thread(access.catalogue.styles, voice_id)
     return StylesResponse(styles=[_response(each, access) for each in found])
 
 

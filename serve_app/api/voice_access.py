@@ -12,6 +12,8 @@ from serve_app.errors import NotYours, VoiceNotFound
 from serve_app.voices.catalogue import Catalogue
 from serve_app.voices.entry import Entry
 
+NOBODY = ApiKey("")  # who came in without a key where keys are used: makes nothing, and meets what is shared
+
 
 @dataclass(frozen=True)
 class VoiceAccess:
@@ -33,7 +35,7 @@ class VoiceAccess:
         return entry.is_shared or self.may_change(entry)
 
     def may_change(self, entry: Entry) -> bool:
-        return self.key is None or self.key.is_admin or (entry.owner is not None and entry.owner == self.key.name)
+        return self.key is None or self.key.is_admin or (bool(entry.owner) and entry.owner == self.key.name)
 
     async def find(self, voice_id: str) -> Entry | None:
         """A voice that this client may use. Raises StorageFailed."""
@@ -55,8 +57,11 @@ class VoiceAccess:
 
 
 def get_voice_access(connection: HTTPConnection) -> VoiceAccess:
+    state = connection.app.state.api
     key = cast(ApiKey | None, getattr(connection.state, "api_key", None))
-    return VoiceAccess(connection.app.state.api.catalogue, key)
+    if key is None and state.settings.api_keys_file is not None:
+        key = NOBODY
+    return VoiceAccess(state.catalogue, key)
 
 
 VoiceAccessDep = Annotated[VoiceAccess, Depends(get_voice_access)]

@@ -170,3 +170,11 @@ def test_the_log_names_the_key(guarded: Server, caplog: pytest.LogCaptureFixture
         guarded.client.post(ROUTE, json={"input": "x"}, headers=bearer(KEY))
         time.sleep(0.1)
     assert "client=team-a" in caplog.text and KEY not in caplog.text
+
+
+def test_admin_is_a_word_of_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    path.write_text(f"{LINE} concurrency=2 admin\n{OTHER_LINE}\n", encoding="utf-8")
+    ring = KeyRing(path)
+    assert ring.find(KEY) == ApiKey("team-a", concurrency=2, is_admin=True)
+    assert ring.find(OTHER_KEY) == ApiKey("team-b")

@@ -28,8 +28,8 @@ OPERATIONS = {f"{found.ok().method.upper()} {found.ok().path}": found.ok() for f
 
 
 @pytest.fixture(scope="module")
-def live() -> Generator[Server]:
-    with running(LIMITS) as server:
+def live(tmp_path_factory: pytest.TempPathFactory) -> Generator[Server]:
+    with running(LIMITS.model_copy(update={"voice_dir": tmp_path_factory.mktemp("voices")})) as server:
         yield server
 
 

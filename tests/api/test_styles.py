@@ -45,6 +45,7 @@ def test_hostile_name_of_a_style_is_refused(server: Server, style: str) -> None:
 
 
 def test_style_of_a_voice_that_is_not_there_or_the_models_is_refused(server: Server) -> None:
+    assert server.client.get(f"{VOICES}/nobody/styles").status_code == 404
     for voice in ("nobody", "anna"):
         assert server.client.put(f"{VOICES}/{voice}/styles/happy", files=FILES).status_code == 404
 

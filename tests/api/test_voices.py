@@ -4,21 +4,27 @@ import base64
 import threading
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from starlette.requests import HTTPConnection
 
+from serve_app.api.app import create_app
 from serve_app.api.keys import new_key
 from serve_app.api.recordings import MAX_RECORDINGS
+from serve_app.api.voice_access import get_voice_access
 from serve_app.errors import Overloaded, ReferenceTooShort
 from serve_app.settings import Settings
 from serve_app.speech.request import VoiceChoice
 from serve_app.text.languages import LANGUAGES
 from serve_app.text.preview import preview_text
+from serve_app.voices.entry import new_entry
 from tests.api.conftest import Server, running
 from tests.audio.signals import tone, write
+from tests.fakes import FakeBackend
 
 ROUTE = "/v1/audio/voices"
 WAV = write(tone(0.5, 22_050), 22_050)
@@ -410,3 +416,15 @@ def test_administrator_sees_and_deletes_all(clients: list[httpx.Client]) -> None
     assert listed(admin) == ["clara"]
     assert admin.delete(f"{ROUTE}/clara").status_code == 204
     assert listed(own) == []
+
+
+def test_who_came_in_without_a_key_owns_nothing(tmp_path: Path) -> None:
+    """As on a way in that asks for none: where keys are used, no key is not every key."""
+    path = tmp_path / "keys"
+    path.write_text(f"{ANNA_LINE}\n", encoding="utf-8")
+    app = create_app(FakeBackend(), Settings(api_keys_file=path))
+    access = get_voice_access(HTTPConnection({"type": "websocket", "app": app, "state": {}, "headers": []}))
+    private = new_entry("clara", "Clara", 1.0, (), owner="anna-team")
+    for entry in (private, replace(private, owner=None), replace(private, owner="")):
+        assert not access.may_use(entry)
+    assert access.may_use(replace(private, is_shared=True))
