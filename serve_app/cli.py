@@ -166,6 +166,35 @@ def say(
 
 
 @app.command()
+def batch(
+    file: Annotated[Path, typer.Argument(help="texts: a line each of .txt, or .csv or .jsonl with a `text`")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="the folder to write to; it is made")] = Path("spoken"),
+    audio_format: Annotated[str, typer.Option("--format", help="mp3, opus, aac, flac or wav")] = "mp3",
+    language: Annotated[str, typer.Option("--language", "-l", help="of texts that name none")] = "en",
+    voice: Annotated[str, typer.Option("--voice", "-v", help="of texts that name none")] = "default",
+    speed: Annotated[float, typer.Option(min=0.5, max=2.0, help="of texts that name none")] = 1.0,
+    seed: Annotated[int, typer.Option(min=0, help="the same seed gives the same speech")] = 0,
+    book: Annotated[bool, typer.Option("--book", help="one audio file of the whole .txt, and captions")] = False,
+    parallel: Annotated[int, typer.Option(min=1, max=64, help="texts at once")] = 4,
+    url: Annotated[str | None, typer.Option(help="a running service that speaks instead")] = None,
+    api_key_env: Annotated[str, typer.Option(help="the variable that holds its API key")] = "XTTS_API_KEY",
+    model: Model = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    quantization: Quantization = None,
+) -> None:
+    """Speak all texts of a file into audio files; what is there already is left alone."""
+    settings = make_settings(model=model, device=device, dtype=dtype, quantization=quantization)
+    from serve_app.batch.console import speak_file
+    from serve_app.batch.lines import BatchOptions
+
+    options = BatchOptions(output, audio_format, voice, language, speed, seed, parallel)
+    api_key = os.environ.get(api_key_env)
+    if not asyncio.run(speak_file(settings, file, options, is_book=book, url=url, api_key=api_key)):
+        raise typer.Exit(1)
+
+
+@app.command()
 def bench(
     model: Annotated[str, typer.Option(help="whose weights both sides use")] = "synthetic:full",
     concurrency: Annotated[str, typer.Option(help="numbers of requests at once, with commas")] = "1,4,16,32",

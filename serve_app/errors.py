@@ -17,12 +17,14 @@ ServiceError                    500 internal_error
 │   ├── ConsentMissing          422 consent_missing
 │   ├── NotYours                403 not_yours              another API key made it
 │   ├── ModelNotFound           404 model_not_found
+│   ├── JobNotFound             404 job_not_found
+│   ├── JobNotDone              409 job_not_done           it has no result yet, or never will
 │   └── Unauthorized            401 invalid_api_key
 ├── Overloaded                  429 overloaded             try again after `retry_after_s`
 │   └── RateLimited             429 rate_limited           this API key asks for more than it may
 ├── Unavailable                 503 unavailable            starting, draining, or the engine is gone
 │   ├── OutOfMemory             503 out_of_memory          tried twice, and the device had no memory for it
-│   └── StorageFailed           503 storage_failed         where voices are kept cannot be read or written
+│   └── StorageFailed           503 storage_failed         where voices or jobs are kept cannot be used
 ├── StorageFull                 507 storage_full
 ├── SynthesisFailed             500 synthesis_failed       this sentence could not be spoken
 │   └── CeilingReached          500 ceiling_reached        it came to the model's last position without an end
@@ -121,6 +123,14 @@ class NotYours(RequestError):
 
 class ModelNotFound(RequestError):
     status, code = 404, "model_not_found"
+
+
+class JobNotFound(RequestError):
+    status, code = 404, "job_not_found"
+
+
+class JobNotDone(RequestError):
+    status, code = 409, "job_not_done"
 
 
 class Unauthorized(RequestError):

@@ -67,6 +67,15 @@ STAGE_SECONDS = Metric(
     _LATENCY_S,
 )
 
+JOBS = Metric(
+    Kind.COUNTER,
+    "xtts_jobs",
+    "Jobs that this process is through with: done, failed, cancelled, or left to another process",
+    ("outcome",),
+)
+JOB_PARTS = Metric(Kind.COUNTER, "xtts_job_parts", "Parts of jobs that were spoken, about 1,000 characters each")
+JOBS_KEPT = Metric(Kind.GAUGE, "xtts_jobs_kept", "Jobs where jobs are kept, those that are over included")
+
 # Recorded where the engine runs.
 SLOTS = Metric(Kind.GAUGE, "xtts_slots", "Sentences that can be decoded at once")
 SLOTS_USED = Metric(Kind.GAUGE, "xtts_slots_used", "Sentences being decoded")

@@ -95,6 +95,14 @@ class Settings(BaseSettings):
         200_000, ge=1, description="longest text whose speech is streamed, in characters: four hours"
     )
 
+    job_dir: Path = Field(
+        Path("~/.cache/xtts-serve/jobs"), description="where jobs and their speech are kept; HTTP replicas may share it"
+    )
+    max_jobs: int = Field(100, ge=0, description="jobs that are kept, those that are over included; 0: none is taken")
+    max_job_chars: int = Field(1_000_000, ge=1, description="longest job, in characters: a day of speech, 2 GB")
+    max_jobs_running: int = Field(1, ge=1, description="jobs that one HTTP process has spoken at once")
+    job_days: float = Field(7.0, gt=0.0, description="days after which a job and its speech are removed")
+
     first_audio_timeout_s: float = Field(
         120.0, gt=0.0, description="longest wait for the first audio, once text and reference are read; then 429"
     )

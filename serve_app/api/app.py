@@ -1,10 +1,15 @@
 """The HTTP application over any `SpeechBackend`. Knows neither Ray nor torch."""
 
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
 from serve_app.api import dialogue, health, models, openai, report, styles, voices
+from serve_app.api import jobs as jobs_api
 from serve_app.api.authentication import Authenticate
 from serve_app.api.deps import ApiState
 from serve_app.api.errors import add_error_handlers
@@ -14,6 +19,8 @@ from serve_app.api.observation import Observe
 from serve_app.api.recordings import MAX_RECORDINGS, VoiceWorkshop
 from serve_app.api.references import ReferenceDecoder
 from serve_app.api.schemas import ErrorResponse
+from serve_app.jobs.runner import JobRunner
+from serve_app.jobs.store import JobStore
 from serve_app.metrics import NOT_RECORDED, Metrics
 from serve_app.settings import MEBIBYTE, Settings
 from serve_app.speech.request import SpeechBackend
@@ -23,6 +30,7 @@ from serve_app.voices.storage import open_storage
 if TYPE_CHECKING:
     from serve_app.api.tracing import RequestTracer
 
+DAY_S = 86_400.0
 MAX_UPLOADS_BYTES = 512 * MEBIBYTE  # of all requests of a process at once
 
 
@@ -31,7 +39,14 @@ def create_app(
 ) -> FastAPI:
     """All routes over `backend`. `is_request_id_echoed` is False behind a proxy that returns the header itself."""
     errors: dict[int | str, dict[str, Any]] = {code: {"model": ErrorResponse} for code in ("4XX", "422", "5XX")}
-    app = FastAPI(title="XTTS v2", description="Text to speech in a cloned voice.", responses=errors)
+    jobs = JobStore(settings.job_dir, settings.max_jobs)
+    runner = JobRunner(backend, jobs, settings.max_jobs_running, settings.job_days * DAY_S, recorder)
+    app = FastAPI(
+        title="XTTS v2",
+        description="Text to speech in a cloned voice.",
+        responses=errors,
+        lifespan=partial(_speaking_jobs, runner if settings.max_jobs else None),
+    )
     max_body_bytes = settings.max_upload_bytes * 7 // 5 + MEBIBYTE  # base64 with line breaks, and the text
     references = ReferenceDecoder(settings.max_upload_bytes)
     app.state.api = ApiState(
@@ -41,6 +56,8 @@ def create_app(
         max_body_bytes,
         Catalogue(open_storage(settings), settings.max_voices),
         VoiceWorkshop(backend, references, settings.first_audio_timeout_s),
+        jobs,
+        runner,
     )
     for router in (
         health.router,
@@ -50,6 +67,7 @@ def create_app(
         voices.router,
         styles.router,
         models.router,
+        jobs_api.router,
     ):
         app.include_router(router)
     add_error_handlers(app)
@@ -67,6 +85,20 @@ def create_app(
     app.add_middleware(SafeHeaders)
     app.add_middleware(RequestId, is_echoed=is_request_id_echoed)  # added last: outermost
     return app
+
+
+@asynccontextmanager
+async def _speaking_jobs(runner: JobRunner | None, _: FastAPI) -> AsyncGenerator[None]:
+    """While the application serves."""
+    if runner is None:
+        yield
+        return
+    task = asyncio.create_task(runner.run(), name="jobs")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def _tracer(settings: Settings) -> "RequestTracer | None":

@@ -12,6 +12,8 @@ from serve_app.api.recordings import VoiceWorkshop
 from serve_app.api.references import ReferenceDecoder
 from serve_app.api.streaming import begun_within, complete
 from serve_app.errors import Unavailable
+from serve_app.jobs.runner import JobRunner
+from serve_app.jobs.store import JobStore
 from serve_app.settings import Settings
 from serve_app.speech.request import AudioChunk, ServiceStatus, SpeechBackend, SpeechRequest
 from serve_app.voices.catalogue import Catalogue
@@ -29,6 +31,8 @@ class ApiState:
     max_body_bytes: int
     catalogue: Catalogue
     workshop: VoiceWorkshop
+    jobs: JobStore
+    runner: JobRunner
     facts: ServiceStatus | None = field(default=None)  # what a ready backend said of its model; it does not change
 
 

@@ -43,6 +43,7 @@ def rows(source: Source) -> tuple[Row, ...]:
         Row("Service", service_panels.service(source)),
         Row("Queue and slots", engine_panels.queue(source)),
         Row("Engine", engine_panels.engine(source)),
+        Row("Jobs", service_panels.jobs(source)),
         Row("Voices", engine_panels.voices(source)),
         Row("GPU", engine_panels.gpu(source)),
         Row("Autoscaling", platform_panels.ray_platform(source))

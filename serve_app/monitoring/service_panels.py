@@ -63,6 +63,28 @@ def glance(source: Source) -> tuple[Panel, ...]:
     )
 
 
+def jobs(source: Source) -> tuple[Panel, ...]:
+    return (
+        Panel(
+            "Jobs by outcome",
+            "Counted in five minutes. `failed`: a text that cannot be spoken, see the job. `left`: its process ended, "
+            "another goes on.",
+            Unit.COUNT,
+            (
+                Query(source.growth(metrics.JOBS, GLANCE, by=("outcome",)), "{{outcome}}"),
+                Query(source.growth(metrics.JOB_PARTS, GLANCE), "parts"),
+            ),
+            empty="no job was sent yet",
+        ),
+        Panel(
+            "Jobs kept",
+            "Those that are over included, until XTTS_JOB_DAYS. At XTTS_MAX_JOBS new ones are refused.",
+            Unit.COUNT,
+            (Query(f"max({source.select(metrics.JOBS_KEPT)})", "kept"),),
+        ),
+    )
+
+
 def _underruns_a_minute(source: Source, window: str) -> str:
     heard = source.growth(metrics.AUDIO_SECONDS, window)
     return f"60 * {share(source.growth(metrics.UNDERRUNS, window), heard)}"

@@ -47,7 +47,7 @@ def read(text: str, language: str, pronunciations: Sequence[tuple[str, str]] = (
     is_readable = False
     pause_s = 0.0
     for piece, mark_s in zip(pieces[::2], [*marks, 0.0], strict=True):
-        for block in _blocks(piece, language):
+        for block in blocks(piece, language, BLOCK_CHARS):
             try:
                 normalized = normalize(respell(block, pronunciations), language)
             except EmptyText as error:
@@ -62,18 +62,22 @@ def read(text: str, language: str, pronunciations: Sequence[tuple[str, str]] = (
         yield Part("", pause_s)
 
 
-def _blocks(text: str, language: str) -> Iterator[str]:
-    if len(text) <= BLOCK_CHARS:
+def blocks(text: str, language: str, num_chars: int) -> Iterator[str]:
+    """The text in pieces that end with the first sentence beyond `num_chars`, or at a space where none ends for long.
+
+    Joined they are the text.
+    """
+    if len(text) <= num_chars:
         yield text
         return
     start = 0
     for end in (*sentence_ends(text, language), len(text)):
-        while end - start > 2 * BLOCK_CHARS:  # no sentence ends: at a space, or anywhere in a script without them
-            space = text.rfind(" ", start + 1, start + BLOCK_CHARS)
-            cut = space if space > 0 else start + BLOCK_CHARS
+        while end - start > 2 * num_chars:  # no sentence ends: at a space, or anywhere in a script without them
+            space = text.rfind(" ", start + 1, start + num_chars)
+            cut = space if space > 0 else start + num_chars
             yield text[start:cut]
             start = cut
-        if end - start >= BLOCK_CHARS or end == len(text):
+        if end - start >= num_chars or end == len(text):
             yield text[start:end]
             start = end
 

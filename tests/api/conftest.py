@@ -60,7 +60,8 @@ def running(settings: Settings) -> Generator[Server]:
 
 @pytest.fixture(autouse=True)
 def voices_apart(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever a test's settings are, its users' voices are its own."""
+    """Whatever a test's settings are, its users' voices and jobs are its own."""
+    monkeypatch.setenv("XTTS_JOB_DIR", str(tmp_path_factory.mktemp("jobs")))
     monkeypatch.setenv("XTTS_VOICE_DIR", str(tmp_path_factory.mktemp("voices")))
 
 

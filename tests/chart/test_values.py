@@ -14,7 +14,7 @@ from tests.chart.support import CI_FILES, walk
 
 # Fields of `Settings` that the chart sets from other values.
 FROM_OTHER_VALUES = {
-    *("device", "host", "port", "metrics_port", "api_keys_file", "model_cache", "voice_dir", "voice_url"),
+    *("device", "host", "port", "metrics_port", "api_keys_file", "model_cache", "job_dir", "voice_dir", "voice_url"),
     *("num_ingress_replicas", "min_engine_replicas", "max_engine_replicas", "num_gpus_per_engine"),
 }
 # Maps whose keys are the reader's or Kubernetes' own.

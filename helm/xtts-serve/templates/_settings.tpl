@@ -20,9 +20,14 @@
 {{- else -}}
 {{- $settings = set $settings "voice_dir" "/data/voices" -}}
 {{- end -}}
-{{- /* What one pod keeps for itself no other finds: then users make no voices. */}}
+{{- /* What one pod keeps for itself no other finds: then users make no voices, and send no jobs. */}}
 {{- if not (or .Values.voices.objectStore.url .Values.voices.claim.enabled (hasKey .Values.settings "max_voices")) -}}
 {{- $settings = set $settings "max_voices" 0 -}}
+{{- end -}}
+{{- if and .Values.voices.claim.enabled (not .Values.voices.objectStore.url) -}}
+{{- $settings = set $settings "job_dir" "/data/voices/jobs" -}}
+{{- else if not (hasKey .Values.settings "max_jobs") -}}
+{{- $settings = set $settings "max_jobs" 0 -}}
 {{- end -}}
 {{- if .Values.apiKeys.existingSecret -}}
 {{- $settings = set $settings "api_keys_file" (printf "/etc/xtts-serve/api-keys/%s" .Values.apiKeys.key) -}}
