@@ -126,6 +126,11 @@ def expected_codes(text: str, language: str) -> float:
     return (seconds + _OVERHEAD_S) * CODES_PER_S
 
 
+def letter_codes(char: str, language: str) -> float:
+    """How many codes a letter or digit adds to the speech of its sentence."""
+    return _char_seconds(char, language) * CODES_PER_S
+
+
 @lru_cache(maxsize=16_384)
 def _char_seconds(char: str, language: str) -> float:
     if char.isspace():
