@@ -19,7 +19,8 @@ ServiceError                    500 internal_error
 │   ├── ModelNotFound           404 model_not_found
 │   ├── JobNotFound             404 job_not_found
 │   ├── JobNotDone              409 job_not_done           it has no result yet, or never will
-│   └── Unauthorized            401 invalid_api_key
+│   ├── Unauthorized            401 invalid_api_key
+│   └── OriginNotAllowed        403 origin_not_allowed
 ├── Overloaded                  429 overloaded             try again after `retry_after_s`
 │   └── RateLimited             429 rate_limited           this API key asks for more than it may
 ├── Unavailable                 503 unavailable            starting, draining, or the engine is gone
@@ -135,6 +136,10 @@ class JobNotDone(RequestError):
 
 class Unauthorized(RequestError):
     status, code = 401, "invalid_api_key"
+
+
+class OriginNotAllowed(RequestError):
+    status, code = 403, "origin_not_allowed"
 
 
 class Overloaded(ServiceError):

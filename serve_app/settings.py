@@ -56,6 +56,11 @@ class Settings(BaseSettings):
     api_keys_file: Path | None = Field(
         None, description="hashes of the API keys that are let in, one a line; left out: everyone is let in"
     )
+    allowed_origins: str = Field(
+        "",
+        description="without API keys: origins of web pages that may open a WebSocket besides the service's own, with "
+        "commas, or *",
+    )
     metrics_port: int | None = Field(
         None,
         ge=1,

@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocketClose
 
 from serve_app.api.observation import Observation
 from serve_app.errors import Overloaded, RequestError, ServiceError, Unauthorized, Unavailable
@@ -19,6 +20,7 @@ from serve_app.errors import Overloaded, RequestError, ServiceError, Unauthorize
 logger = logging.getLogger(__name__)
 
 DEFAULT_RETRY_AFTER_S = 1.0
+POLICY_VIOLATION = 1008  # RFC 6455, 7.4.1
 
 
 class InvalidField(RequestError):
@@ -39,8 +41,11 @@ def error_response(error: ServiceError) -> JSONResponse:
 
 
 async def send_error(error: ServiceError, scope: Scope, receive: Receive, send: Send) -> None:
-    """The answer of a middleware, which no handler of the application sees."""
+    """The answer of a middleware, which no handler of the application sees; to a WebSocket's handshake as well."""
     _note(scope, error.code)
+    if scope["type"] == "websocket" and "websocket.http.response" not in (scope.get("extensions") or {}):
+        await WebSocketClose(POLICY_VIOLATION, error.code)(scope, receive, send)  # the server says 403
+        return
     await error_response(error)(scope, receive, send)
 
 
@@ -76,7 +81,7 @@ async def _on_service_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ServiceError)
     _note(request.scope, error.code)
     if error.status == 500:  # 503 is a state, which probes ask for again and again
-        logger.error("%s %s: %s: %s", request.method, request.url.path, error.code, error.message)
+        logger.error("%s: %s: %s", request.scope["path"], error.code, error.message)
     return error_response(error)
 
 

@@ -39,14 +39,9 @@ def _delta(audio: bytes, chunk: AudioChunk) -> dict[str, Any]:
 
 
 def _done(summary: SpeechSummary) -> dict[str, Any]:
-    """OpenAI's usage counts tokens: ours are the model's own, of text and of audio (21.5 a second)."""
     return {
         "type": "speech.audio.done",
-        "usage": {
-            "input_tokens": summary.num_text_tokens,
-            "output_tokens": summary.num_codes,
-            "total_tokens": summary.num_text_tokens + summary.num_codes,
-        },
+        "usage": usage(summary),
         "duration_s": summary.duration_s,
         "sentences": [
             {
@@ -61,6 +56,15 @@ def _done(summary: SpeechSummary) -> dict[str, Any]:
         "turns": [{"start_s": start_s, "end_s": end_s} for start_s, end_s in summary.turns],
         "seed": summary.seed,
         "warnings": list(summary.warnings),
+    }
+
+
+def usage(summary: SpeechSummary) -> dict[str, int]:
+    """OpenAI's usage counts tokens: ours are the model's own, of text and of audio (21.5 a second)."""
+    return {
+        "input_tokens": summary.num_text_tokens,
+        "output_tokens": summary.num_codes,
+        "total_tokens": summary.num_text_tokens + summary.num_codes,
     }
 
 

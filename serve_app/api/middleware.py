@@ -14,6 +14,8 @@ from serve_app.errors import Overloaded, UploadTooLarge
 
 UPLOAD_RETRY_AFTER_S = 2.0
 
+HEADED = ("http.response.start", "websocket.accept", "websocket.http.response.start")  # messages with headers
+
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
@@ -22,10 +24,15 @@ def is_sane_request_id(value: str) -> bool:
     return _SANE_REQUEST_ID.fullmatch(value) is not None
 
 
+def _headers(message: Message) -> MutableHeaders:
+    message.setdefault("headers", [])
+    return MutableHeaders(scope=message)
+
+
 class RequestId:
     """Gives each request an id, the client's own where it is sane, and returns it in `x-request-id`.
 
-    `is_echoed` is False where a proxy in front already returns the header.
+    `is_echoed` is False where a proxy in front already returns the header; it never does for a WebSocket.
     """
 
     def __init__(self, app: ASGIApp, *, is_echoed: bool = True) -> None:
@@ -41,11 +48,12 @@ class RequestId:
         scope.setdefault("state", {})["request_id"] = request_id
 
         async def send_with_id(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["x-request-id"] = request_id
+            if message["type"] in HEADED:
+                _headers(message)["x-request-id"] = request_id
             await send(message)
 
-        await self._app(scope, receive, send_with_id if self._is_echoed else send)
+        is_echoed = self._is_echoed or scope["type"] == "websocket"
+        await self._app(scope, receive, send_with_id if is_echoed else send)
 
 
 class SafeHeaders:
@@ -63,13 +71,13 @@ class SafeHeaders:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
+            if message["type"] in HEADED:
+                headers = _headers(message)
                 for name, value in self.HEADERS:
                     headers.setdefault(name, value)
             await send(message)
 
-        await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
+        await self._app(scope, receive, send_with_headers)
 
 
 class BodyLimit:
