@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
-from serve_app.api import dialogue, health, models, openai, report, styles, voices
-from serve_app.api import jobs as jobs_api
+from serve_app.api import dialogue, health, jobs, models, openai, report, styles, voices, websocket
 from serve_app.api.authentication import Authenticate
 from serve_app.api.deps import ApiState
 from serve_app.api.errors import add_error_handlers
@@ -39,8 +38,8 @@ def create_app(
 ) -> FastAPI:
     """All routes over `backend`. `is_request_id_echoed` is False behind a proxy that returns the header itself."""
     errors: dict[int | str, dict[str, Any]] = {code: {"model": ErrorResponse} for code in ("4XX", "422", "5XX")}
-    jobs = JobStore(settings.job_dir, settings.max_jobs)
-    runner = JobRunner(backend, jobs, settings.max_jobs_running, settings.job_days * DAY_S, recorder)
+    job_store = JobStore(settings.job_dir, settings.max_jobs)
+    runner = JobRunner(backend, job_store, settings.max_jobs_running, settings.job_days * DAY_S, recorder)
     app = FastAPI(
         title="XTTS v2",
         description="Text to speech in a cloned voice.",
@@ -56,20 +55,11 @@ def create_app(
         max_body_bytes,
         Catalogue(open_storage(settings), settings.max_voices),
         VoiceWorkshop(backend, references, settings.first_audio_timeout_s),
-        jobs,
+        job_store,
         runner,
     )
-    for router in (
-        health.router,
-        report.router,
-        openai.router,
-        dialogue.router,
-        voices.router,
-        styles.router,
-        models.router,
-        jobs_api.router,
-    ):
-        app.include_router(router)
+    for module in (health, report, openai, dialogue, websocket, jobs, voices, styles, models):
+        app.include_router(module.router)
     add_error_handlers(app)
     max_voice_bytes = MAX_RECORDINGS * max_body_bytes
     app.add_middleware(

@@ -7,6 +7,7 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
+from serve_app.api.connections import Connections
 from serve_app.api.observation import Observation, ObservationDep
 from serve_app.api.recordings import VoiceWorkshop
 from serve_app.api.references import ReferenceDecoder
@@ -33,6 +34,7 @@ class ApiState:
     workshop: VoiceWorkshop
     jobs: JobStore
     runner: JobRunner
+    connections: Connections = field(default_factory=Connections)
     facts: ServiceStatus | None = field(default=None)  # what a ready backend said of its model; it does not change
 
 

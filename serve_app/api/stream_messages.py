@@ -1,4 +1,4 @@
-"""What goes over the WebSocket of `/v1/audio/stream`: a client's messages, checked, and our events. Knows no connection."""
+"""What goes over the WebSocket of `/v1/audio/stream`: a client's messages, checked, and our events. Sends nothing."""
 
 from functools import cache
 from typing import Annotated, Any, Literal
@@ -11,6 +11,8 @@ from serve_app.api.schemas import AudioFormat, Language, Name, SamplingFields, T
 from serve_app.errors import RequestError, ServiceError
 from serve_app.speech.request import DEFAULT_VOICE, SentenceTiming, SpeechSummary
 
+ROUTE = "/v1/audio/stream"
+
 UtteranceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]
 Event = dict[str, Any]
 
@@ -19,6 +21,16 @@ class BrokenJson(RequestError):
     """What came is no message at all, so nothing that follows can be trusted."""
 
     code = "invalid_json"
+
+
+class UnfitMessage(RequestError):
+    """A message with a wrong field, or of a type there is not. `kind` is its type where that is one of ours."""
+
+    status, code = 422, "invalid_field"
+
+    def __init__(self, message: str, *, field: str | None = None, kind: str | None = None) -> None:
+        super().__init__(message, field=field)
+        self.kind = kind
 
 
 class _Message(BaseModel):
@@ -78,16 +90,20 @@ def _messages() -> TypeAdapter[ClientMessage]:
 
 
 def read_message(data: str) -> ClientMessage:
-    """Raises `BrokenJson` for what is not JSON, `RequestError` for what fits no message."""
+    """Raises `BrokenJson` or `UnfitMessage`."""
     try:
         return _messages().validate_json(data, strict=True)
     except ValidationError as error:
         details = error.errors(include_input=False, include_context=False)
     if details[0]["type"] == "json_invalid":
         raise BrokenJson("The message is not valid JSON; send JSON objects in UTF-8, and whole characters in each.")
+    if details[0]["type"].startswith("union_tag"):
+        raise UnfitMessage("type: choose one of start, text, flush, end, cancel, ping.", field="type")
+    kind = str(details[0]["loc"][0]) if details[0]["loc"] else None
     for detail in details:
-        detail["loc"] = detail["loc"][1:]  # the first is the message's type
-    raise invalid_fields(details)
+        detail["loc"] = detail["loc"][1:]  # the first is the kind
+    found = invalid_fields(details)
+    raise UnfitMessage(found.message, field=found.field, kind=kind)
 
 
 def started_event(utterance: str, start: StartMessage, mime_type: str, sample_rate_hz: int, seed: int) -> Event:
@@ -127,7 +143,8 @@ def cancelled_event(utterance: str) -> Event:
 
 def error_event(error: ServiceError, utterance: str | None) -> Event:
     """OpenAI's error object. The utterance that it names is over; without a name all others go on."""
-    return {"type": "error", "utterance": utterance, "error": error_object(error)}
+    event = {"type": "error", "utterance": utterance, "error": error_object(error)}
+    return event if error.retry_after_s is None else {**event, "retry_after_s": error.retry_after_s}
 
 
 def _timed(index: int, timing: SentenceTiming) -> Event:
