@@ -6,6 +6,7 @@ import logging
 import signal
 import socket
 import threading
+import time
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from typing import Protocol
@@ -14,6 +15,8 @@ import uvicorn
 from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
 
 from serve_app.api.app import create_app
+from serve_app.api.connection import MAX_MESSAGE_BYTES
+from serve_app.api.connections import Connections
 from serve_app.audio.pcm import Recording
 from serve_app.errors import SettingsError, Unavailable
 from serve_app.metrics import NOT_RECORDED, Metrics, PrometheusExporter
@@ -26,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 LOADING_RETRY_AFTER_S = 5.0
 HEALTH_PERIOD_S = 5.0
+DRAIN_LOOK_S = 0.1  # at whether a second signal came
 
 
 class LoadedService(Protocol):
@@ -137,13 +141,17 @@ def bound_socket(settings: Settings, setting: str = "XTTS_PORT") -> socket.socke
 
 async def _serve(settings: Settings, load_service: ServiceLoader, listener: socket.socket, recorder: Metrics) -> None:
     backend = LoadingBackend(settings)
+    connections = Connections()
     server = _Server(
         uvicorn.Config(
-            create_app(backend, settings, recorder=recorder),
+            create_app(backend, settings, recorder=recorder, connections=connections),
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=int(settings.shutdown_timeout_s),
-        )
+            ws_max_size=MAX_MESSAGE_BYTES,
+            ws_per_message_deflate=False,  # audio gets no smaller, and every sample would pass through zlib
+        ),
+        connections,
     )
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, server.handle_exit, number, None)
@@ -200,7 +208,24 @@ async def _load(load_service: Callable[[], LoadedService]) -> LoadedService:
 
 
 class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, connections: Connections) -> None:
+        super().__init__(config)
+        self._connections = connections
+
     @contextmanager
     def capture_signals(self) -> Generator[None]:
         """Nothing: `_serve` has its own handlers, because uvicorn's end the process before the service is closed."""
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's, which cuts WebSockets where they are, but they may come to their end first."""
+        for server in self.servers:
+            server.close()
+        drain = asyncio.create_task(self._connections.drain())
+        timeout_s = self.config.timeout_graceful_shutdown or 0
+        deadline_s = time.monotonic() + timeout_s
+        while not (drain.done() or self.force_exit) and time.monotonic() < deadline_s:
+            await asyncio.wait({drain}, timeout=DRAIN_LOOK_S)
+        drain.cancel()
+        self.config.timeout_graceful_shutdown = max(1, round(deadline_s - time.monotonic()))
+        await super().shutdown(sockets)

@@ -12,12 +12,14 @@ from contextlib import contextmanager, suppress
 import httpx
 import numpy as np
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from serve_app.audio.pcm import Recording
 from serve_app.deployment.own_cluster import run_serve
 from serve_app.errors import SettingsError, Unavailable
 from serve_app.local import LoadingBackend, bound_socket, run_local
 from serve_app.settings import Settings
+from tests.api.streaming_client import Client, connected
 from tests.fakes import FakeService
 from tests.ports import free_port
 
@@ -126,6 +128,37 @@ def test_running_speech_may_finish_when_the_server_stops() -> None:
         assert num_bytes == 2 * 100 * 1_200
         process.communicate(timeout=10)
     assert process.returncode == 0
+
+
+def test_running_utterance_may_finish_when_the_server_stops() -> None:
+    """Connections with nothing to say end at once; what waits behind the one that is spoken is refused."""
+    with serving(loading_s=0.0) as (client, process):
+        wait_for(client, "/health/ready")
+        url = str(client.base_url)
+        with connected(url) as idle, connected(url) as busy:
+            busy.say("x" * 100)
+            busy.say("One that waits.")
+            busy.hear(until=("audio",))
+            process.send_signal(signal.SIGTERM)
+            assert restarts(idle)
+            with suppress(ConnectionClosed):
+                busy.say("One that comes too late.")
+            ends = [busy.hear().last for _ in range(3)]
+            assert sorted(end["error"]["code"] if end["type"] == "error" else end["type"] for end in ends) == [
+                "done",
+                "unavailable",
+                "unavailable",
+            ]
+            assert restarts(busy)
+        process.communicate(timeout=10)
+    assert process.returncode == 0
+
+
+def restarts(client: Client) -> bool:
+    """Whether the connection is closed with the code that says so."""
+    with pytest.raises(ConnectionClosed) as end:
+        client.next()
+    return end.value.rcvd is not None and end.value.rcvd.code == 1012
 
 
 def test_signal_while_it_loads_ends_it() -> None:

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from serve_app.api import dialogue, health, jobs, models, openai, report, styles, voices, websocket
 from serve_app.api.authentication import Authenticate
+from serve_app.api.connections import Connections
 from serve_app.api.deps import ApiState
 from serve_app.api.errors import add_error_handlers
 from serve_app.api.keys import KeyRing
@@ -34,9 +35,17 @@ MAX_UPLOADS_BYTES = 512 * MEBIBYTE  # of all requests of a process at once
 
 
 def create_app(
-    backend: SpeechBackend, settings: Settings, *, is_request_id_echoed: bool = True, recorder: Metrics = NOT_RECORDED
+    backend: SpeechBackend,
+    settings: Settings,
+    *,
+    is_request_id_echoed: bool = True,
+    recorder: Metrics = NOT_RECORDED,
+    connections: Connections | None = None,
 ) -> FastAPI:
-    """All routes over `backend`. `is_request_id_echoed` is False behind a proxy that returns the header itself."""
+    """All routes over `backend`. `is_request_id_echoed` is False behind a proxy that returns the header itself.
+
+    `connections`: for who wants to drain the WebSockets.
+    """
     errors: dict[int | str, dict[str, Any]] = {code: {"model": ErrorResponse} for code in ("4XX", "422", "5XX")}
     job_store = JobStore(settings.job_dir, settings.max_jobs)
     runner = JobRunner(backend, job_store, settings.max_jobs_running, settings.job_days * DAY_S, recorder)
@@ -57,6 +66,7 @@ def create_app(
         VoiceWorkshop(backend, references, settings.first_audio_timeout_s),
         job_store,
         runner,
+        connections or Connections(),
     )
     for module in (health, report, openai, dialogue, websocket, jobs, voices, styles, models):
         app.include_router(module.router)

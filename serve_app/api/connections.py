@@ -14,8 +14,8 @@ STOPPING = "The service is stopping; connect again in a moment."
 class Connections:
     """Those that are open now."""
 
-    def __init__(self, max_open: int = MAX_CONNECTIONS) -> None:
-        self._max_open, self._num_open = max_open, 0
+    def __init__(self) -> None:
+        self._num_open = 0
         self._is_none_open = asyncio.Event()
         self._is_none_open.set()
         self.draining = asyncio.Event()  # once set, a connection takes no further utterance and closes
@@ -25,7 +25,7 @@ class Connections:
         """Raises `Overloaded` where there are too many, `Unavailable` where the process is about to stop."""
         if self.draining.is_set():
             raise Unavailable(STOPPING, retry_after_s=FULL_RETRY_AFTER_S)
-        if self._num_open >= self._max_open:
+        if self._num_open >= MAX_CONNECTIONS:
             raise Overloaded("Too many connections are open; try again.", retry_after_s=FULL_RETRY_AFTER_S)
         self._num_open += 1
         self._is_none_open.clear()

@@ -34,7 +34,7 @@ class ApiState:
     workshop: VoiceWorkshop
     jobs: JobStore
     runner: JobRunner
-    connections: Connections = field(default_factory=Connections)
+    connections: Connections
     facts: ServiceStatus | None = field(default=None)  # what a ready backend said of its model; it does not change
 
 

@@ -16,7 +16,7 @@ def check_origin(headers: Headers, allowed: str) -> None:
     `allowed`: further origins with commas between, such as "https://app.example.com", or "*".
     """
     origin = headers.get("origin")
-    names = {each.strip().lower().rstrip("/") for each in allowed.split(",")}
+    names = {each.strip().lower().rstrip("/") for each in allowed.split(",") if each.strip()}
     if origin is None or ANY_ORIGIN in names or origin.lower() in names:
         return
     if _plain(urlsplit(origin).netloc) != _plain(headers.get("host", "")) or "://" not in origin:

@@ -58,6 +58,7 @@ class _SpokenPiece:
                 raise item
             yield item
             if item.is_last:
+                await self.task  # which waits for the stream's own end
                 return
 
 

@@ -70,6 +70,6 @@ class Client:
 
 
 @contextmanager
-def connected(url: str, **options: Any) -> Generator[Client]:
-    with connect(url.replace("http", "ws", 1) + PATH, max_size=None, **options) as connection:
+def connected(url: str, path: str = PATH, **options: Any) -> Generator[Client]:
+    with connect(url.replace("http", "ws", 1) + path, max_size=None, **options) as connection:
         yield Client(connection)
