@@ -149,7 +149,7 @@ class PiecewiseSpeech:
         language = self._language or await choose_language(AUTO, text, default_language(self._facts), self._facts)
         turn = make_turn(start, text, language, voice=start.voice, reference=self._reference)
         try:
-            request = await check_speakable(SpeechRequest((turn,), piece.seed, start.sampling), self._facts)
+            request = await check_speakable(replace(start.request_of(turn), seed=piece.seed), self._facts)
         except EmptyText:
             self._unread = text + " "
             return None

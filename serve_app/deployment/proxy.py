@@ -47,22 +47,23 @@ class NoApplication:
 
     A plain-text 404: ours takes every path, so it is not there yet, or is going. A plain-text 500 or 503, an exception,
     or no answer at all: the ingress replica was lost before it answered. What our application says itself is JSON, and
-    passes.
+    passes. To a WebSocket's handshake the proxy gives the same answers, which no server takes there.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         is_started = is_replaced = False
 
         async def send_ours(message: Message) -> None:
             nonlocal is_started, is_replaced
-            if message["type"] == "http.response.start":
-                is_started, is_replaced = True, _is_proxys_own(message)
+            is_first, is_started = not is_started, True
+            if is_first and message["type"] == "http.response.start":
+                is_replaced = scope["type"] == "websocket" or _is_proxys_own(message)
                 if is_replaced:
                     await send_error(AWAY, scope, receive, send)
             if not is_replaced:

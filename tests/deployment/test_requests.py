@@ -15,6 +15,7 @@ import ray
 from ray import serve
 from ray.serve.config import HTTPOptions, ProxyLocation
 from ray.serve.schema import LoggingConfig
+from websockets.exceptions import InvalidStatus
 
 from serve_app.audio.pcm import to_int16_bytes
 from serve_app.deployment.application import build_application
@@ -24,6 +25,7 @@ from serve_app.deployment.proxy import PROXY_CALLBACK
 from serve_app.errors import Unavailable
 from serve_app.settings import Settings
 from serve_app.speech.request import one_turn
+from tests.api.streaming_client import connected
 from tests.audio.signals import tone, write
 from tests.fakes import load_fake_service, sine_for
 from tests.ports import free_port
@@ -164,6 +166,45 @@ def test_client_that_leaves_frees_the_engine(client: httpx.Client, headers: dict
         next(blocks)
         assert num_open_streams(client) == 1
     assert wait_until_idle(client) < 0.5
+
+
+def test_websocket_streams_through_ray(client: httpx.Client) -> None:
+    url, sentence = str(client.base_url), "This sentence is long enough to stand on its own."
+    with connected(url, additional_headers={"x-request-id": "job-8", "x-session-id": "me"}) as streaming:
+        assert streaming.connection.response is not None
+        assert streaming.connection.response.headers["x-request-id"] == "job-8"
+        streaming.send("start", seed=5)
+        for word in f"{sentence} {sentence}".split(" "):
+            streaming.send("text", text=f"{word} ")
+        heard = streaming.hear(until=("sentence",))
+        assert heard.audio == to_int16_bytes(sine_for(one_turn(sentence, "en", seed=5)))
+        streaming.send("end")
+        assert [each["text"] for each in streaming.hear().last["sentences"]] == [sentence] * 2
+
+
+def test_websocket_is_cancelled_and_left_through_ray(client: httpx.Client) -> None:
+    url = str(client.base_url)
+    with connected(url) as streaming:
+        streaming.say(LONG)
+        streaming.hear(until=("audio",))
+        assert num_open_streams(client) >= 1
+        streaming.send("cancel")
+        assert streaming.hear().last["type"] == "cancelled"
+        assert wait_until_idle(client) < 0.5
+        streaming.say(LONG)
+        streaming.hear(until=("audio",))
+        assert num_open_streams(client) >= 1
+    assert wait_until_idle(client) < 1.0
+
+
+def test_websocket_is_refused_through_ray_with_a_status(client: httpx.Client) -> None:
+    with (
+        pytest.raises(InvalidStatus) as refused,
+        connected(str(client.base_url), additional_headers={"origin": "https://evil.example"}),
+    ):
+        pass
+    assert refused.value.response.status_code == 403
+    assert b"origin_not_allowed" in bytes(refused.value.response.body or b"")
 
 
 def test_client_cannot_set_the_proxys_timeout(client: httpx.Client) -> None:
