@@ -8,6 +8,7 @@ from typing import Literal
 
 TEXT_WITH_TIME = "%(asctime)s %(message)s"
 NOISY = ("TTS", "trainer", "fsspec", "httpx", "httpx2", "numba")  # libraries that tell what users need not know
+SERVER = "uvicorn.error"  # it writes the whole address of each WebSocket, with whatever a client has put there
 
 
 class JsonFormatter(logging.Formatter):
@@ -32,5 +33,5 @@ def configure(log_format: Literal["text", "json"], *, text_format: str = TEXT_WI
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else logging.Formatter(text_format, "%H:%M:%S"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    for name in NOISY:
+    for name in (*NOISY, SERVER):
         logging.getLogger(name).setLevel(logging.WARNING)

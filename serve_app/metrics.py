@@ -38,7 +38,7 @@ _ROWS = (1.0, 2.0, 4.0, 8.0, 16.0, 24.0, 32.0, 48.0, 64.0, 96.0, 128.0, 256.0)
 REQUESTS = Metric(
     Kind.COUNTER,
     "xtts_requests",
-    "Requests that are over, by route, HTTP status and code: ok, client_left, truncated, or the error's own",
+    "Requests that are over, by route, HTTP status and code: ok, client_left, cancelled, truncated, or the error's own",
     ("route", "status", "code"),
 )
 REQUESTS_OPEN = Metric(Kind.GAUGE, "xtts_requests_open", "Requests that are being answered")

@@ -47,7 +47,7 @@ class Client:
         self.send("text", text=text)
         self.send("end")
 
-    def next(self, timeout_s: float = 10.0) -> tuple[dict[str, Any], bytes]:
+    def next(self, timeout_s: float = 60.0) -> tuple[dict[str, Any], bytes]:
         """The next event, and its audio where it has any."""
         data = self.connection.recv(timeout=timeout_s)
         assert isinstance(data, str), "audio came unannounced"

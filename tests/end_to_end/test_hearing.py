@@ -19,6 +19,7 @@ from serve_app.audio.pcm import Samples
 from serve_app.bench.hearing import longest_silence_s
 from serve_app.training.corpus import held_out_sentences
 from serve_app.training.hearing import Ears, Heard, VoiceEar, similarity, word_error_rate
+from tests.api.streaming_client import connected
 from tests.end_to_end.serving import Server, serving
 from tests.voices.recordings import TWO_CITIES, excerpt
 
@@ -71,6 +72,27 @@ def _said(heard: list[Heard]) -> str:
 def test_held_out_sentences_are_understood(mini: Server) -> None:
     heard = _hear(mini, SENTENCES[:20])
     assert word_error_rate(heard) <= MAX_WORD_ERRORS, _said(heard)
+
+
+@pytest.mark.slow
+def test_text_that_is_streamed_is_understood(mini: Server) -> None:
+    """As a language model writes it: a few letters at a time, and no pause in the speech where the pieces meet."""
+    text = " ".join(SENTENCES[:8])
+    with connected(mini.url) as client:
+        client.send("start", seed=1, language="en", voice="stella")
+        for start in range(0, len(text), 5):
+            client.send("text", text=text[start : start + 5])
+        client.send("end")
+        heard = client.hear()
+    spoken = np.frombuffer(heard.audio, dtype="<i2").astype(np.float32) / 2**15
+    assert heard.last["duration_s"] == pytest.approx(len(spoken) / 24_000, abs=1e-3)
+    understood = []
+    for each in heard.last["sentences"]:
+        sentence = spoken[round(each["start_s"] * 24_000) : round(each["end_s"] * 24_000)]
+        understood.append(Heard(each["text"], ears().transcribe(sentence, 24_000)))
+    assert "".join(each.asked for each in understood).replace(" ", "") == text.replace(" ", "")
+    assert word_error_rate(understood) <= MAX_WORD_ERRORS, _said(understood)
+    assert longest_silence_s(spoken, 24_000) < 1.5
 
 
 @pytest.mark.slow
