@@ -48,6 +48,7 @@ def test_every_logger_writes_in_the_format(monkeypatch: pytest.MonkeyPatch) -> N
         logging.getLogger("serve_app.anything").info("one")
         configure("text", text_format="%(message)s")
         logging.getLogger("serve_app.anything").info("two")
+        logging.getLogger("uvicorn.error").info('"WebSocket /v1/audio/stream?what=a client put there" [accepted]')
     finally:
         root.handlers[:] = handlers
         root.setLevel(level)
