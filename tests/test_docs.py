@@ -117,14 +117,6 @@ def assert_speech(path: Path) -> None:
         assert sum(frame.samples for frame in container.decode(stream)) > 12_000
 
 
-def test_websocket_page_gives_an_mp3(service_url: str, folder: Path) -> None:
-    page = (ROOT / "docs" / "websocket.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
-    code = code.replace(BASE_URL.replace("http", "ws"), service_url.replace("http", "ws"))
-    subprocess.run([sys.executable, "-c", code], cwd=folder, check=True, timeout=120)
-    assert soundfile.info(folder / "hello.mp3").duration > 3.0
-
-
 def test_readme_say_writes_a_wav(folder: Path) -> None:
     (command,) = [block for block in blocks("sh") if " say " in block]
     command = command.replace(".venv/bin/python", sys.executable)

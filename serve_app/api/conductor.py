@@ -24,6 +24,7 @@ from serve_app.api.stream_messages import (
 )
 from serve_app.api.utterance import Utterance
 from serve_app.api.utterance_queue import UtteranceQueue
+from serve_app.api.voice_access import VoiceAccess
 from serve_app.audio.encoders import encoder_for
 from serve_app.errors import ServiceError
 from serve_app.speech.request import ServiceStatus
@@ -36,13 +37,14 @@ class Conductor:
         self,
         state: ApiState,
         facts: ServiceStatus,
+        access: VoiceAccess,
         outbox: Outbox,
         *,
         handshake: Observation,
         records: Records,
         headers: Headers,
     ) -> None:
-        self._state, self._facts, self._outbox = state, facts, outbox
+        self._state, self._facts, self._access, self._outbox = state, facts, access, outbox
         self._handshake, self._records, self._headers = handshake, records, headers
 
     async def perform_all(self, queue: UtteranceQueue) -> None:
@@ -92,7 +94,7 @@ class Conductor:
         encoder = encoder_for(utterance.start.response_format, rate_hz)
         started = started_event(utterance.name, utterance.start, encoder.mime_type, rate_hz, utterance.seed)
         await self._outbox.put(started)
-        speech = PiecewiseSpeech(utterance, self._state, self._facts, seen)
+        speech = PiecewiseSpeech(utterance, self._state, self._facts, self._access, seen)
         head, num_told = encoder.start(), 0
         with fields_named({"reference": "reference_audio_b64"}):
             async with aclosing(speech.chunks()) as chunks:

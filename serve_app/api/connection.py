@@ -16,6 +16,7 @@ from serve_app.api.outbox import Outbox, Unread
 from serve_app.api.stream_messages import BrokenJson, UnfitMessage, error_event, read_message
 from serve_app.api.turns import default_language
 from serve_app.api.utterance_queue import UtteranceQueue
+from serve_app.api.voice_access import get_voice_access
 from serve_app.errors import RateLimited, RequestError, ServiceError, UploadTooLarge
 from serve_app.speech.request import ServiceStatus
 
@@ -52,6 +53,7 @@ class Connection:
         self._conductor = Conductor(
             state,
             facts,
+            get_voice_access(websocket),
             self._outbox,
             handshake=shared["observation"],
             records=shared["records"],

@@ -10,8 +10,9 @@ from dataclasses import replace
 from serve_app.api.deps import ApiState
 from serve_app.api.observation import Observation
 from serve_app.api.streaming import begun_within, complete
-from serve_app.api.turns import AUTO, check_speakable, choose_language, default_language, make_turn
+from serve_app.api.turns import AUTO, check_speakable, check_voices, choose_language, default_language, make_turn
 from serve_app.api.utterance import Piece, Utterance
+from serve_app.api.voice_access import VoiceAccess
 from serve_app.audio.pcm import Recording
 from serve_app.errors import EmptyText, ServiceError
 from serve_app.speech.request import (
@@ -65,8 +66,11 @@ class _SpokenPiece:
 class PiecewiseSpeech:
     """Made for one utterance. What is known of the whole grows while `chunks` is read."""
 
-    def __init__(self, utterance: Utterance, state: ApiState, facts: ServiceStatus, seen: Observation) -> None:
-        self._utterance, self._state, self._facts, self._seen = utterance, state, facts, seen
+    def __init__(
+        self, utterance: Utterance, state: ApiState, facts: ServiceStatus, access: VoiceAccess, seen: Observation
+    ) -> None:
+        self._utterance, self._state, self._facts = utterance, state, facts
+        self._access, self._seen = access, seen
         self._language: str | None = None
         self._reference: Recording | None = None
         self._unread = ""  # text with nothing to read aloud, such as a pause: it goes with the piece after it
@@ -136,12 +140,15 @@ class PiecewiseSpeech:
             await ahead.put(_as_ours(error))
 
     async def _prepare(self) -> None:
-        start = self._utterance.start
+        """What can be refused before there is text."""
+        start, default = self._utterance.start, default_language(self._facts)
         if start.reference_audio_b64 is not None:
             decoded = self._state.references.decode_base64(start.reference_audio_b64, "reference_audio_b64")
             self._reference = await decoded
         if (start.language or "").strip().lower() != AUTO:
-            self._language = await choose_language(start.language, "", default_language(self._facts), self._facts)
+            self._language = await choose_language(start.language, "", default, self._facts)
+        turn = make_turn(start, "", self._language or default, voice=start.voice, reference=self._reference)
+        await check_voices([turn], self._facts, self._access)
 
     async def _request(self, piece: Piece) -> SpeechRequest | None:
         """None where there is nothing to read aloud yet. A language that is to be found is the first piece's."""
@@ -149,7 +156,7 @@ class PiecewiseSpeech:
         language = self._language or await choose_language(AUTO, text, default_language(self._facts), self._facts)
         turn = make_turn(start, text, language, voice=start.voice, reference=self._reference)
         try:
-            request = await check_speakable(replace(start.request_of(turn), seed=piece.seed), self._facts)
+            request = await check_speakable(replace(start.request_of(turn), seed=piece.seed), self._facts, self._access)
         except EmptyText:
             self._unread = text + " "
             return None
