@@ -74,7 +74,8 @@ def settings_table() -> str:
     """A row for each field of `Settings`."""
     rows = ["| variable | default | meaning |", "| --- | --- | --- |"]
     for name, field in Settings.model_fields.items():
-        default = str(field.default).replace("True", "true").replace("False", "false").replace("None", "")
+        default = "" if field.default in (None, {}) else str(field.default)
+        default = default.replace("True", "true").replace("False", "false")
         rows.append(f"| `XTTS_{name.upper()}` | `{default}` | {field.description} |")
     return "\n".join(rows)
 

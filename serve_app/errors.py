@@ -24,6 +24,7 @@ ServiceError                    500 internal_error
 ├── Overloaded                  429 overloaded             try again after `retry_after_s`
 │   └── RateLimited             429 rate_limited           this API key asks for more than it may
 ├── Unavailable                 503 unavailable            starting, draining, or the engine is gone
+│   ├── ModelUnavailable        503 model_unavailable      this one could not be loaded; others may speak
 │   ├── OutOfMemory             503 out_of_memory          tried twice, and the device had no memory for it
 │   └── StorageFailed           503 storage_failed         where voices or jobs are kept cannot be used
 ├── StorageFull                 507 storage_full
@@ -152,6 +153,10 @@ class RateLimited(Overloaded):
 
 class Unavailable(ServiceError):
     status, code = 503, "unavailable"
+
+
+class ModelUnavailable(Unavailable):
+    code = "model_unavailable"
 
 
 class OutOfMemory(Unavailable):

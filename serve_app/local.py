@@ -5,11 +5,9 @@ import functools
 import logging
 import signal
 import socket
-import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import aclosing, contextmanager, suppress
-from typing import Protocol
 
 import uvicorn
 from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
@@ -20,9 +18,11 @@ from serve_app.api.connections import Connections
 from serve_app.audio.pcm import Recording
 from serve_app.errors import SettingsError, Unavailable
 from serve_app.metrics import NOT_RECORDED, Metrics, PrometheusExporter
-from serve_app.model.source import check_source
 from serve_app.settings import Settings
-from serve_app.speech.request import AudioChunk, ServiceLoad, ServiceStatus, SpeechRequest
+from serve_app.shelf.loaded import ServiceLoader, in_daemon_thread, load_speech_service
+from serve_app.shelf.opening import check_sources, open_shelf
+from serve_app.shelf.shelf import ModelShelf
+from serve_app.speech.request import AudioChunk, ServiceStatus, SpeechRequest
 from serve_app.voices.info import PreparedVoice
 
 logger = logging.getLogger(__name__)
@@ -32,57 +32,27 @@ HEALTH_PERIOD_S = 5.0
 DRAIN_LOOK_S = 0.1  # at whether a second signal came
 
 
-class LoadedService(Protocol):
-    """What a process holds: a `SpeechBackend` with a life of its own."""
-
-    def stream(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk]: ...
-
-    async def status(self) -> ServiceStatus: ...
-
-    async def prepare_voice(self, recordings: Sequence[Recording], *, is_style: bool) -> PreparedVoice: ...
-
-    def load_now(self) -> ServiceLoad: ...
-
-    def check_health(self) -> None: ...
-
-    async def drain(self) -> None: ...
-
-    def close(self) -> None: ...
-
-
-ServiceLoader = Callable[[Settings, Callable[[str], None], Metrics], LoadedService]
-
-
-def load_speech_service(
-    settings: Settings, progress: Callable[[str], None], recorder: Metrics = NOT_RECORDED
-) -> LoadedService:
-    """The real service, loaded and warm; blocks for as long as that takes."""
-    from serve_app.speech.service import SpeechService  # here: whoever only serves HTTP never imports torch
-
-    return SpeechService.load(settings, progress, recorder)
-
-
 class LoadingBackend:
     """The seam over a service that is still loading: unready, then the service itself."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.service: LoadedService | None = None
+        self.service: ModelShelf | None = None
 
     async def stream(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk]:
         async with aclosing(self._loaded().stream(request)) as chunks:
             async for chunk in chunks:
                 yield chunk
 
-    async def status(self) -> ServiceStatus:
+    async def status(self, model: str | None = None) -> ServiceStatus:
         if self.service is None:
             return ServiceStatus(False, self._settings.model, self._settings.device, ())
-        return await self.service.status()
+        return await self.service.status(model)
 
     async def prepare_voice(self, recordings: Sequence[Recording], *, is_style: bool) -> PreparedVoice:
         return await self._loaded().prepare_voice(recordings, is_style=is_style)
 
-    def _loaded(self) -> LoadedService:
+    def _loaded(self) -> ModelShelf:
         if self.service is None:
             message = "The model is still loading; watch /health/ready and try again."
             raise Unavailable(message, retry_after_s=LOADING_RETRY_AFTER_S)
@@ -95,7 +65,7 @@ def run_local(settings: Settings, load_service: ServiceLoader = load_speech_serv
     Raises `StartupError` where the port is taken or the model cannot be loaded, and `EngineFailed` when the engine has
     failed: whoever started the process starts it again.
     """
-    check_source(settings.model, accept_cpml=settings.accept_cpml)
+    check_sources(settings)
     with bound_socket(settings) as listener, exported_metrics(settings) as recorder:
         asyncio.run(_serve(settings, load_service, listener, recorder))
 
@@ -157,7 +127,7 @@ async def _serve(settings: Settings, load_service: ServiceLoader, listener: sock
         asyncio.get_running_loop().add_signal_handler(number, server.handle_exit, number, None)
     url = f"http://{settings.host}:{listener.getsockname()[1]}"
     logger.info("listening on %s, loading %s", url, settings.model)
-    load = functools.partial(load_service, settings, logger.info, recorder)
+    load = functools.partial(open_shelf, settings, load_service, logger.info, recorder)
     life = asyncio.create_task(_live(load, backend, server, url))
     await server.serve(sockets=[listener])
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -171,10 +141,10 @@ async def _serve(settings: Settings, load_service: ServiceLoader, listener: sock
         backend.service.close()
 
 
-async def _live(load: Callable[[], LoadedService], backend: LoadingBackend, server: uvicorn.Server, url: str) -> None:
+async def _live(load: Callable[[], ModelShelf], backend: LoadingBackend, server: uvicorn.Server, url: str) -> None:
     """Loads the service and watches it. A failure of either ends the server."""
     try:
-        backend.service = await _load(load)
+        backend.service = await in_daemon_thread(load, "load-model")
         logger.info("ready on %s", url)
         while True:
             await asyncio.sleep(HEALTH_PERIOD_S)
@@ -182,29 +152,6 @@ async def _live(load: Callable[[], LoadedService], backend: LoadingBackend, serv
     except Exception:
         server.should_exit = True
         raise
-
-
-async def _load(load_service: Callable[[], LoadedService]) -> LoadedService:
-    """Loads in a daemon thread, so that a signal ends the process while it loads."""
-    loop = asyncio.get_running_loop()
-    loaded: asyncio.Future[LoadedService] = loop.create_future()
-
-    def settle(service: LoadedService | None, error: Exception | None) -> None:
-        if loaded.cancelled():
-            return
-        if service is not None:
-            loaded.set_result(service)
-        elif error is not None:
-            loaded.set_exception(error)
-
-    def load() -> None:
-        try:
-            loop.call_soon_threadsafe(settle, load_service(), None)
-        except Exception as error:  # noqa: BLE001 (raised again where it is awaited)
-            loop.call_soon_threadsafe(settle, None, error)
-
-    threading.Thread(target=load, name="load-model", daemon=True).start()
-    return await loaded
 
 
 class _Server(uvicorn.Server):

@@ -112,6 +112,17 @@ GPU_MEMORY_RESERVED = Metric(
     Kind.GAUGE, "xtts_gpu_memory_reserved_bytes", "Memory of the replica's GPU that the replica itself has taken"
 )
 GPU_USE = Metric(Kind.GAUGE, "xtts_gpu_use", "Share of the last second in which the replica's GPU computed, 0 to 1")
+MODELS_LOADED = Metric(Kind.GAUGE, "xtts_models_loaded", "Models that are loaded")
+MODELS_BYTES = Metric(Kind.GAUGE, "xtts_models_bytes", "Memory that the loaded models take together, as measured")
+MODEL_LOADS = Metric(
+    Kind.COUNTER, "xtts_model_loads", "Models loaded after the start: loaded or failed", ("model", "outcome")
+)
+MODEL_LOAD_SECONDS = Metric(
+    Kind.HISTOGRAM, "xtts_model_load_seconds", "From a model's turn to load until it can speak", (), _LATENCY_S
+)
+MODEL_EVICTIONS = Metric(
+    Kind.COUNTER, "xtts_model_evictions", "Models closed because another one needed their memory", ("model",)
+)
 VOICES = Metric(
     Kind.COUNTER,
     "xtts_voices",
@@ -137,6 +148,10 @@ class Metrics:
 
     def __init__(self, exporter: Exporter | None = None) -> None:
         self._exporter = exporter
+
+    @property
+    def exporter(self) -> Exporter | None:
+        return self._exporter
 
     def add(self, metric: Metric, value: float = 1.0, **labels: str) -> None:
         """To a counter."""

@@ -4,13 +4,14 @@ An option is set by the variable `XTTS_` + its name in capitals, by a CLI option
 """
 
 import difflib
+import json
 import os
 import re
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from serve_app.errors import SettingsError
 
@@ -20,6 +21,8 @@ CPU_SLOTS, GPU_SLOTS = 16, 64
 # What Kubernetes puts into each pod for a Service whose name begins with xtts ("service links").
 SERVICE_LINK = re.compile(r".*_SERVICE_(HOST|PORT)(_.*)?|.*_PORT_\d+_(TCP|UDP|SCTP)(_.*)?")
 BUCKET = re.compile(r"(s3|gs|az)://[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*/?")
+MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
+MAX_EXTRA_MODELS = 100
 SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://.*")  # the value of a link that ends in _PORT alone
 
 
@@ -33,6 +36,13 @@ class Settings(BaseSettings):
     model: str = Field(
         "mini",
         description="mini (comes along), xtts_v2, a directory in coqui's layout, or synthetic:tiny, :full (noise)",
+    )
+    extra_models: Annotated[dict[str, str], NoDecode] = Field(
+        {},
+        description="further models that requests may name, as NAME=MODEL,NAME=MODEL or a JSON object: docs/models.md",
+    )
+    max_model_bytes: int = Field(
+        0, ge=0, description="memory of loaded models together, where there are several; 0: 70 % of the device's"
     )
     accept_cpml: bool = Field(
         False, description="accept the Coqui Public Model License, without which xtts_v2 is not downloaded"
@@ -132,6 +142,26 @@ class Settings(BaseSettings):
     def _is_no_service_link(cls, value: Any) -> Any:
         return cls.model_fields["port"].default if isinstance(value, str) and value.startswith("tcp://") else value
 
+    @field_validator("extra_models", mode="before")
+    @classmethod
+    def _is_a_list_of_models(cls, value: Any) -> Any:
+        return _read_models(value) if isinstance(value, str) else value
+
+    @field_validator("extra_models")
+    @classmethod
+    def _has_sane_names(cls, models: dict[str, str]) -> dict[str, str]:
+        if len(models) > MAX_EXTRA_MODELS:
+            raise ValueError(f"these are {len(models)} models, at most {MAX_EXTRA_MODELS} can be served")
+        for name, source in models.items():
+            if MODEL_NAME.fullmatch(name) is None or name == "default":
+                raise ValueError(
+                    f"{name!r} is no name of a model: use 1 to 64 letters, digits, '.', '_', ':' or '-', "
+                    "a letter or digit first, and not 'default'"
+                )
+            if not source.strip():
+                raise ValueError(f"the model {name!r} has no source: write {name}=DIRECTORY")
+        return models
+
     @field_validator("voice_url")
     @classmethod
     def _is_a_bucket(cls, value: str) -> str:
@@ -154,6 +184,21 @@ class Settings(BaseSettings):
     def num_slots(self, *, is_gpu: bool) -> int:
         """`max_slots`, or what suits the device."""
         return self.max_slots or (GPU_SLOTS if is_gpu else CPU_SLOTS)
+
+
+def _read_models(text: str) -> Any:
+    """`NAME=MODEL,NAME=MODEL`, or JSON, which can hold any source. Raises ValueError."""
+    if text.lstrip().startswith("{"):
+        return json.loads(text)
+    models: dict[str, str] = {}
+    for part in filter(None, (each.strip() for each in text.split(","))):
+        name, has_source, source = (each.strip() for each in part.partition("="))
+        if not has_source:
+            raise ValueError(f"{part!r} is not NAME=MODEL")
+        if name in models:
+            raise ValueError(f"the name {name!r} stands there twice")
+        models[name] = source
+    return models
 
 
 def _is_service_link(name: str) -> bool:

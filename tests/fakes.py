@@ -9,7 +9,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from serve_app.audio.pcm import Recording, Samples
-from serve_app.errors import EngineFailed, Overloaded, ReferenceTooShort, ServiceError, SynthesisFailed, VoiceNotFound
+from serve_app.errors import (
+    EngineFailed,
+    ModelUnavailable,
+    Overloaded,
+    ReferenceTooShort,
+    ServiceError,
+    SynthesisFailed,
+    VoiceNotFound,
+)
 from serve_app.metrics import NOT_RECORDED, Metrics
 from serve_app.settings import Settings
 from serve_app.speech.request import (
@@ -46,6 +54,7 @@ class FakeOptions:
     first_chunk_delay_s: float = 0.0
     chunk_delay_s: float = 0.0
     max_streams: int = 1_000  # more than these at once are refused as overload
+    models: tuple[str, ...] = ()  # further ones, which speak the first two languages
     error: ServiceError | None = None  # raised instead of the first chunk
     fails_after_chunks: int | None = None
     is_cut_short: bool = False  # ends without the last chunk
@@ -78,8 +87,12 @@ class FakeBackend:
     def configure(self, **changes: object) -> None:
         self.options = replace(self.options, **changes)  # type: ignore[arg-type]
 
-    async def status(self) -> ServiceStatus:
+    async def status(self, model: str | None = None) -> ServiceStatus:
         notices = (f"pid {os.getpid()}",)
+        if model is not None:
+            if model not in self.options.models:
+                raise ModelUnavailable("The model cannot be loaded.", field="model")
+            return ServiceStatus(True, model, "cpu", self.options.languages[:2], (VoiceInfo(model),))
         return ServiceStatus(self.options.is_ready, "fake", "cpu", self.options.languages, VOICES, notices=notices)
 
     async def prepare_voice(self, recordings: Sequence[Recording], *, is_style: bool) -> PreparedVoice:
@@ -127,6 +140,7 @@ class FakeService(FakeBackend):
 
     is_healthy = True
     num_slots = 4
+    num_bytes = 1
 
     async def stream(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk]:
         turn = request.turns[0]

@@ -40,6 +40,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "speech.mix": ("errors",),
     "speech.prosody": ("audio.pcm",),
     "jobs": (*BASICS, "speech.request", "audio", "text"),
+    "shelf": (*BASICS, "heap", "speech", "model.source", "engine.memory", "audio.pcm", "voices.info"),
     "api": (*BASICS, "jobs", "speech.request", "speech.mix", "audio", "text", *USERS_VOICES),
     "training": (*BASICS, "model", "audio", "voices", "speech"),
     "monitoring": ("errors", "metrics"),
@@ -57,7 +58,7 @@ RESERVED = {"ray": ("deployment",), "fastapi": ("api",), "starlette": ("api", "d
 
 TORCH_FREE = (
     *("errors", "settings", "text", "audio.pcm", "speech.request"),
-    *("engine.scheduler", "engine.sequence", "model.source", "model.pronunciation", "voices.info", "cli"),
+    *("engine.scheduler", "engine.sequence", "model.source", "model.pronunciation", "voices.info", "shelf", "cli"),
     *("voices.storage", "voices.entry", "voices.catalogue", "speech.mix", "speech.prosody"),
 )
 

@@ -1,5 +1,6 @@
 """What handlers need, as annotated dependencies; the state behind them is made once per app in `create_app`."""
 
+import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from serve_app.api.observation import Observation, ObservationDep
 from serve_app.api.recordings import VoiceWorkshop
 from serve_app.api.references import ReferenceDecoder
 from serve_app.api.streaming import begun_within, complete
-from serve_app.errors import Unavailable
+from serve_app.errors import ModelNotFound, Unavailable
 from serve_app.jobs.runner import JobRunner
 from serve_app.jobs.store import JobStore
 from serve_app.settings import Settings
@@ -20,6 +21,7 @@ from serve_app.speech.request import AudioChunk, ServiceStatus, SpeechBackend, S
 from serve_app.voices.catalogue import Catalogue
 
 STARTING_RETRY_AFTER_S = 5.0
+MEANS_DEFAULT = re.compile(r"default|xtts|(tts-1|tts-1-hd|gpt-4o-mini-tts)(-\d[\d-]*)?")
 
 
 @dataclass
@@ -36,6 +38,7 @@ class ApiState:
     runner: JobRunner
     connections: Connections
     facts: ServiceStatus | None = field(default=None)  # what a ready backend said of its model; it does not change
+    facts_of_others: dict[str, ServiceStatus] = field(default_factory=dict)  # the same of further models, by name
 
 
 def get_state(request: Request) -> ApiState:
@@ -58,6 +61,33 @@ async def get_facts(state: StateDep) -> ServiceStatus:
 
 
 FactsDep = Annotated[ServiceStatus, Depends(get_facts)]
+
+
+async def choose_model(asked: str | None, state: ApiState) -> tuple[str | None, ServiceStatus]:
+    """The model that a client means, None for the default one, and what it is.
+
+    The default one is also meant by the names of OpenAI's models, which its clients send, and by any name where it is
+    the only one. Raises `ModelNotFound`, and `Unavailable` where nothing is known of the model yet.
+    """
+    default, others = await get_facts(state), state.settings.extra_models
+    if asked in others:
+        return asked, await facts_of(asked, state)
+    if not asked or not others or asked == default.model or MEANS_DEFAULT.fullmatch(asked):
+        return None, default
+    raise no_such_model(asked, default, state)
+
+
+def no_such_model(asked: str, default: ServiceStatus, state: ApiState) -> ModelNotFound:
+    """Says which there are."""
+    known = ", ".join((default.model, *state.settings.extra_models))
+    return ModelNotFound(f"There is no model {asked[:200]!r} here; choose one of: {known}.", field="model")
+
+
+async def facts_of(name: str, state: ApiState) -> ServiceStatus:
+    """What one of the further models is. They do not change, so they are asked for once."""
+    if name not in state.facts_of_others:
+        state.facts_of_others[name] = await state.backend.status(name)
+    return state.facts_of_others[name]
 
 
 async def get_cleanup() -> AsyncIterator[AsyncExitStack]:

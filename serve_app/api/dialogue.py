@@ -1,10 +1,12 @@
 """POST /v1/audio/dialogue: turns of several voices as one stream."""
 
+from dataclasses import replace
+
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from serve_app.api.body import read_json
-from serve_app.api.deps import ApiState, FactsDep, SpeakerDep, StateDep
+from serve_app.api.deps import ApiState, FactsDep, SpeakerDep, StateDep, choose_model
 from serve_app.api.schemas import DialogueBody, TurnBody, body_docs
 from serve_app.api.speech_response import AUDIO_DOCS, speech_response
 from serve_app.api.streaming import StreamedResponse, opened
@@ -22,11 +24,12 @@ async def converse(
 ) -> StreamedResponse:
     """The turns as one audio stream, one after the other; sentences of all of them are spoken side by side."""
     body = await read_json(request, DialogueBody)
+    model, facts = await choose_model(body.model, state)
     num_chars, max_chars = sum(len(turn.text) for turn in body.turns), state.settings.max_streamed_chars
     if num_chars > max_chars:
         raise TextTooLong(f"The turns have {num_chars} characters, at most {max_chars}; split them.", field="turns")
     turns = [await _turn(body, index, turn, state, facts) for index, turn in enumerate(body.turns)]
-    speech_request = await check_speakable(body.request_of(*turns), facts, access)
+    speech_request = await check_speakable(replace(body.request_of(*turns), model=model), facts, access)
     chunks = await opened(speaker.start(speech_request, facts.sample_rate_hz))
     return speech_response(speech_request, chunks, body.response_format, body.stream_format, facts.sample_rate_hz)
 

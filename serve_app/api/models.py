@@ -2,28 +2,34 @@
 
 from fastapi import APIRouter
 
-from serve_app.api.deps import FactsDep
+from serve_app.api.deps import ApiState, FactsDep, StateDep, facts_of, no_such_model
 from serve_app.api.schemas import ModelResponse, ModelsResponse
-from serve_app.errors import ModelNotFound
-from serve_app.speech.request import ServiceStatus
+from serve_app.errors import Overloaded, Unavailable
 
 router = APIRouter(tags=["models"])
 
 
 @router.get("/v1/models")
-async def models(facts: FactsDep) -> ModelsResponse:
-    """The model that speaks here."""
-    return ModelsResponse(data=[_response(facts)])
+async def models(facts: FactsDep, state: StateDep) -> ModelsResponse:
+    """The models that `model` may name, loaded or not; the default one first."""
+    default = ModelResponse(id=facts.model, languages=list(facts.languages))
+    return ModelsResponse(data=[default, *[await _response(name, state) for name in state.settings.extra_models]])
 
 
 @router.get("/v1/models/{name:path}")
-async def model(name: str, facts: FactsDep) -> ModelResponse:
-    """The same, by its name."""
-    if name != facts.model:
-        message = f"There is no model {name[:200]!r} here; the one that speaks is {facts.model}."
-        raise ModelNotFound(message, field="model")
-    return _response(facts)
+async def model(name: str, facts: FactsDep, state: StateDep) -> ModelResponse:
+    """One of them, by its name."""
+    if name == facts.model:
+        return ModelResponse(id=name, languages=list(facts.languages))
+    if name in state.settings.extra_models:
+        return await _response(name, state)
+    raise no_such_model(name, facts, state)
 
 
-def _response(facts: ServiceStatus) -> ModelResponse:
-    return ModelResponse(id=facts.model, languages=list(facts.languages))
+async def _response(name: str, state: ApiState) -> ModelResponse:
+    """Without languages where nothing is known of the model: its files are damaged or away."""
+    try:
+        facts = await facts_of(name, state)
+    except (Unavailable, Overloaded):
+        return ModelResponse(id=name, languages=[])
+    return ModelResponse(id=name, languages=list(facts.languages))

@@ -246,6 +246,8 @@ def _facts(seen: Observation, route: str, total_s: float) -> dict[str, object]:
         }
         if len(turns) > 1:
             facts["turns"] = len(turns)
+        if seen.request.model is not None:
+            facts["model"] = seen.request.model
     if seen.first_audio_s is not None:
         facts |= {
             "first_audio_seconds": round(seen.first_audio_s, 4),

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from serve_app.api.body import parse_strings, read_form, read_json
-from serve_app.api.deps import ApiState, FactsDep, SpeakerDep, StateDep
+from serve_app.api.deps import ApiState, FactsDep, SpeakerDep, StateDep, choose_model
 from serve_app.api.errors import InvalidField, fields_named
 from serve_app.api.schemas import SpeechBody, body_docs
 from serve_app.api.speech_response import AUDIO_DOCS, speech_response
@@ -50,7 +50,8 @@ async def speak(
     """
     asked = await _read(request, state)
     with fields_named({"text": "input", "reference": asked.reference_field}):
-        speech_request = await _to_speech_request(asked, state, facts, access)
+        model, facts = await choose_model(asked.body.model, state)
+        speech_request = dataclasses.replace(await _to_speech_request(asked, state, facts, access), model=model)
         chunks = await opened(speaker.start(speech_request, facts.sample_rate_hz))
     body = asked.body
     return speech_response(speech_request, chunks, body.response_format, body.stream_format, facts.sample_rate_hz)

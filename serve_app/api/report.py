@@ -2,12 +2,13 @@
 
 import asyncio
 import base64
+import dataclasses
 import time
 
 from fastapi import APIRouter, Request
 
 from serve_app.api.body import read_json
-from serve_app.api.deps import ApiState, FactsDep, SpeakerDep, StateDep
+from serve_app.api.deps import ApiState, FactsDep, SpeakerDep, StateDep, choose_model
 from serve_app.api.errors import fields_named
 from serve_app.api.schemas import SentenceResponse, SynthesizeBody, SynthesizeResponse, body_docs
 from serve_app.api.turns import check_speakable, check_text, choose_language, make_turn
@@ -36,7 +37,8 @@ async def synthesize(
     started_s = time.perf_counter()
     body = await read_json(request, SynthesizeBody)
     with fields_named(FIELD_NAMES):
-        speech_request = await _to_speech_request(body, state, facts, access)
+        model, facts = await choose_model(body.model, state)
+        speech_request = dataclasses.replace(await _to_speech_request(body, state, facts, access), model=model)
         samples, summary = await collect(speaker.start(speech_request, facts.sample_rate_hz))
     encoding_started_s = time.perf_counter()
     audio_base64 = await asyncio.to_thread(_wav_base64, samples, facts.sample_rate_hz)

@@ -43,6 +43,12 @@ class _RequestBody(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
+class ModelField(_RequestBody):
+    """Whose weights speak."""
+
+    model: Name | None = Field(None, description="one of GET /v1/models; left out, or OpenAI's names: the default one")
+
+
 class TurnFields(_RequestBody):
     """How one text is spoken, whichever route is asked."""
 
@@ -82,7 +88,7 @@ class SamplingFields(_RequestBody):
         return SpeechRequest(turns, self.seed, self.sampling, guards, is_streaming)
 
 
-class SynthesizeBody(TurnFields, SamplingFields):
+class SynthesizeBody(TurnFields, SamplingFields, ModelField):
     """POST /synthesize_base64."""
 
     text: str
@@ -118,12 +124,11 @@ class SynthesizeResponse(BaseModel):
     seed: int
 
 
-class SpeechBody(TurnFields, SamplingFields):
+class SpeechBody(TurnFields, SamplingFields, ModelField):
     """POST /v1/audio/speech, in OpenAI's shape; `language`, `seed`, the sampling and `reference_audio_b64` are ours."""
 
     input: str
     voice: Name = DEFAULT_VOICE
-    model: Name | None = Field(None, description="accepted and ignored: a service speaks with one model")
     response_format: AudioFormat = Field(
         "mp3", description="24 kHz mono; opus is in an Ogg file; pcm is 16-bit little-endian samples alone"
     )
@@ -145,7 +150,7 @@ class TurnBody(TurnFields):
     reference_audio_b64: str | None = Field(None, description="a recording of the voice to clone: a file in base64")
 
 
-class DialogueBody(SamplingFields):
+class DialogueBody(SamplingFields, ModelField):
     """POST /v1/audio/dialogue."""
 
     turns: Annotated[list[TurnBody], Field(min_length=1, max_length=200)]

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from serve_app.api.body import read_json
-from serve_app.api.deps import FactsDep, SpeakerDep, StateDep
+from serve_app.api.deps import FactsDep, SpeakerDep, StateDep, choose_model
 from serve_app.api.errors import InvalidField
 from serve_app.api.recordings import MAX_RECORDINGS, read_recordings, texts_of
 from serve_app.api.schemas import (
@@ -44,8 +44,9 @@ AUDIO_DOCS = {
 
 
 @router.get("/v1/audio/voices")
-async def voices(facts: FactsDep, access: VoiceAccessDep) -> VoicesResponse:
-    """The voices that `voice` may name; any other is cloned from a reference recording."""
+async def voices(facts: FactsDep, state: StateDep, access: VoiceAccessDep, model: str | None = None) -> VoicesResponse:
+    """The voices that `voice` may name, of one model; any other is cloned from a reference recording."""
+    _, facts = await choose_model(model, state)
     listed = [_of_model(each) for each in facts.voices]
     try:
         made = await asyncio.to_thread(access.catalogue.voices)
@@ -129,11 +130,13 @@ async def preview(
     language: Language | None = None,
     response_format: AudioFormat = "mp3",
     emotion: Name | None = None,
+    model: str | None = None,
 ) -> StreamedResponse:
     """A short sentence in that voice, the same each time."""
+    model, facts = await choose_model(model, state)
     code = await choose_language(language, "", default_language(facts), facts)
     turn = Turn(preview_text(code), code, VoiceChoice(((voice_id, 1.0),), style=emotion))
-    request = await check_speakable(SpeechRequest((turn,), seed=PREVIEW_SEED), facts, access)
+    request = await check_speakable(SpeechRequest((turn,), seed=PREVIEW_SEED, model=model), facts, access)
     chunks = await opened(speaker.start(request, facts.sample_rate_hz))
     return speech_response(request, chunks, response_format, "audio", facts.sample_rate_hz)
 

@@ -16,8 +16,8 @@ import httpx2
 from serve_app.bench.process_tree import ProcessTree
 from serve_app.bench.serve_process import STOP_TIMEOUT_S, ServeProcess
 from serve_app.errors import ServiceError
-from serve_app.local import load_speech_service
 from serve_app.settings import Settings
+from serve_app.shelf.loaded import load_speech_service
 from serve_app.speech.request import one_turn
 
 PROBE_PAUSE_S = 0.2  # for the engine to drop what the probe before left

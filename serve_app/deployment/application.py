@@ -15,9 +15,9 @@ from serve_app.deployment.ray_metrics import RayExporter
 from serve_app.deployment.replica import PLAIN, EngineReplica
 from serve_app.errors import SettingsError
 from serve_app.heap import map_large_blocks
-from serve_app.local import ServiceLoader, load_speech_service
 from serve_app.metrics import Metrics
 from serve_app.settings import Settings, make_settings
+from serve_app.shelf.loaded import ServiceLoader, load_speech_service
 
 MAX_INGRESS_REQUESTS = 1_000
 INGRESS_CPUS = 0.1
@@ -34,7 +34,7 @@ class Ingress:
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """Called by Serve after the constructor. Serve's proxy returns `x-request-id` itself."""
-        backend = EngineBackend(self._engine)
+        backend = EngineBackend(self._engine, has_several_models=bool(self._settings.extra_models))
         return create_app(backend, self._settings, is_request_id_echoed=False, recorder=Metrics(RayExporter()))
 
 

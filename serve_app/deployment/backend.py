@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
 from contextlib import aclosing, contextmanager, suppress
+from functools import partial
 from typing import Any, cast
 
 from ray import serve
@@ -12,8 +13,9 @@ from ray.serve.exceptions import BackPressureError, RayServeException
 from ray.serve.handle import DeploymentHandle, DeploymentResponse, DeploymentResponseGenerator
 
 from serve_app.audio.pcm import Recording
+from serve_app.deployment.affinity import model_id
 from serve_app.deployment.replica import LOST_MESSAGE, LOST_RETRY_AFTER_S
-from serve_app.errors import Overloaded, ServiceError, Unavailable
+from serve_app.errors import ModelUnavailable, Overloaded, ServiceError, Unavailable
 from serve_app.speech.request import AudioChunk, ServiceStatus, SpeechRequest
 from serve_app.voices.info import PreparedVoice
 
@@ -32,12 +34,12 @@ class _ReplicaLost(Unavailable):
 class EngineBackend:
     """The seam over a handle of the engine deployment. Ray's errors leave it as ours."""
 
-    def __init__(self, engine: DeploymentHandle[Any]) -> None:
-        self._engine = engine
+    def __init__(self, engine: DeploymentHandle[Any], *, has_several_models: bool = False) -> None:
+        self._engine, self._has_several_models = engine, has_several_models
         self._streaming_engine = engine.options(stream=True)
         self._last_status: ServiceStatus | None = None
         self._has_lost_one = False
-        self._question: asyncio.Task[ServiceStatus] | None = None
+        self._questions: dict[str | None, asyncio.Task[ServiceStatus]] = {}  # of each model
 
     async def stream(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk]:
         """A request whose replica is lost before its first chunk goes to another one, once: a replica that ended is
@@ -51,6 +53,8 @@ class EngineBackend:
                     has_begun = True
                     yield chunk
             return
+        except ModelUnavailable:
+            raise  # the engine is there
         except Unavailable as error:
             self._last_status, self._has_lost_one = None, True
             if has_begun or not isinstance(error, _ReplicaLost):
@@ -75,7 +79,7 @@ class EngineBackend:
     async def _chunks(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk]:
         with _ray_errors_as_ours():
             items = DeploymentResponseGenerator[AudioChunk | ServiceError]
-            response = cast(items, self._streaming_engine.stream.remote(request))
+            response = cast(items, self._engine_for(request.model, self._streaming_engine).stream.remote(request))
             is_finished = False
             try:
                 async for item in response:
@@ -101,16 +105,25 @@ class EngineBackend:
     async def _prepare(self, recordings: Sequence[Recording], is_style: bool) -> PreparedVoice:
         with _ray_errors_as_ours():
             answers = DeploymentResponse[PreparedVoice | ServiceError]
-            answer = await cast(answers, self._engine.prepare_voice.remote(list(recordings), is_style))
+            answer = await cast(
+                answers, self._engine_for(None, self._engine).prepare_voice.remote(list(recordings), is_style)
+            )
         if isinstance(answer, ServiceError):
             raise answer
         return answer
 
-    async def status(self) -> ServiceStatus:
+    def _engine_for(self, model: str | None, engine: DeploymentHandle[Any]) -> DeploymentHandle[Any]:
+        """Where the model is loaded already, if there is room; a single one is everywhere."""
+        return engine.options(multiplexed_model_id=model_id(model)) if self._has_several_models else engine
+
+    async def status(self, model: str | None = None) -> ServiceStatus:
         """As a replica says. Where all are too busy to answer, what they said last: only a busy engine is ready.
 
-        Raises `Unavailable` where no engine runs, `Overloaded` where they are busy and have said nothing yet.
+        Raises `Unavailable` where no engine runs or the model cannot be loaded, `ModelNotFound`, and `Overloaded` where
+        they are busy and have said nothing yet.
         """
+        if model is not None:
+            return await self._status_of(model)
         try:
             return await self._fresh_status()
         except (Overloaded, TimeoutError):
@@ -121,12 +134,22 @@ class EngineBackend:
                 raise (_no_answer() if self._has_lost_one else _all_busy(None)) from None
             return self._last_status
 
+    async def _status_of(self, model: str) -> ServiceStatus:
+        try:
+            return await self._shared(model, partial(self._ask_of, model))
+        except TimeoutError:
+            raise _all_busy(None) from None
+
     async def _fresh_status(self) -> ServiceStatus:
+        return await self._shared(None, self._ask)
+
+    async def _shared(self, model: str | None, ask: Callable[[], Coroutine[Any, Any, ServiceStatus]]) -> ServiceStatus:
         """One question for all who wait for its answer: many would fill the queue that they ask about."""
-        if self._question is None or self._question.done():
-            self._question = asyncio.create_task(self._ask(), name="how is the engine")
-            self._question.add_done_callback(_saw_failure)
-        return await asyncio.shield(self._question)
+        question = self._questions.get(model)
+        if question is None or question.done():
+            question = self._questions[model] = asyncio.create_task(ask(), name="how is the engine")
+            question.add_done_callback(_saw_failure)
+        return await asyncio.shield(question)
 
     async def _ask(self) -> ServiceStatus:
         """What is known stays until an answer or a loss: others ask meanwhile."""
@@ -148,8 +171,16 @@ class EngineBackend:
                     return status
         return await self._ask_status()
 
-    async def _ask_status(self) -> ServiceStatus:
-        return await cast(DeploymentResponse[ServiceStatus], self._engine.status.remote())
+    async def _ask_of(self, model: str) -> ServiceStatus:
+        with _ray_errors_as_ours():
+            return await asyncio.wait_for(self._ask_status(model), STATUS_TIMEOUT_S)
+
+    async def _ask_status(self, model: str | None = None) -> ServiceStatus:
+        answers = DeploymentResponse[ServiceStatus | ServiceError]
+        answer = await cast(answers, self._engine.status.remote(model))
+        if isinstance(answer, ServiceError):
+            raise answer
+        return answer
 
 
 def _saw_failure(question: asyncio.Task[ServiceStatus]) -> None:

@@ -21,9 +21,10 @@ from serve_app.deployment.autoscaling import set_report_period
 from serve_app.deployment.metrics_relay import relayed_metrics
 from serve_app.deployment.proxy import PROXY_CALLBACK, PROXY_CALLBACK_VARIABLE
 from serve_app.errors import SettingsError, StartupError
-from serve_app.local import ServiceLoader, bound_socket, load_speech_service
-from serve_app.model.source import check_source
+from serve_app.local import bound_socket
 from serve_app.settings import Settings
+from serve_app.shelf.loaded import ServiceLoader, load_speech_service
+from serve_app.shelf.opening import check_sources
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ def run_serve(settings: Settings, load_service: ServiceLoader = load_speech_serv
 
     Raises `StartupError` where the port is taken or the model cannot be loaded.
     """
-    check_source(settings.model, accept_cpml=settings.accept_cpml)  # a replica would say it later, and three times
+    check_sources(settings)  # a replica would say it later, and three times
     if settings.api_keys_file is not None:
         KeyRing(settings.api_keys_file)  # for the same reason
     with bound_socket(settings) as probe:  # Serve says less clearly that a port is taken, and knows no port 0

@@ -1,4 +1,4 @@
-"""One engine replica: a service in a process of its own, called by ingress replicas through a handle."""
+"""One engine replica: a shelf of models in a process of its own, called by ingress replicas through a handle."""
 
 import logging
 import os
@@ -9,12 +9,14 @@ from contextlib import aclosing
 
 from serve_app import logs
 from serve_app.audio.pcm import Recording
+from serve_app.deployment.affinity import LoadedModels
 from serve_app.deployment.autoscaling import load_report
 from serve_app.deployment.ray_metrics import RayExporter
 from serve_app.errors import EngineFailed, ServiceError, Unavailable
-from serve_app.local import ServiceLoader
 from serve_app.metrics import Metrics
 from serve_app.settings import Settings
+from serve_app.shelf.loaded import ServiceLoader
+from serve_app.shelf.opening import open_shelf
 from serve_app.speech.request import AudioChunk, ServiceStatus, SpeechRequest
 from serve_app.voices.info import PreparedVoice
 
@@ -27,14 +29,18 @@ END_DELAY_S = 1.0  # of a replica whose engine failed
 
 
 class EngineReplica:
-    """One service in one process. Serve waits for its running streams before it lets it go."""
+    """One shelf of models in one process. Serve waits for its running streams before it lets it go."""
 
     def __init__(self, settings: Settings, load_service: ServiceLoader) -> None:
         logs.configure(settings.log_format, text_format=PLAIN)
         self._is_ending = False
         # Serve calls this on a running event loop, and a load may use one of its own.
         with ThreadPoolExecutor(1, "load") as loader:
-            self._service = loader.submit(load_service, settings, logger.info, Metrics(RayExporter())).result()
+            recorder = Metrics(RayExporter())
+            self._service = loader.submit(open_shelf, settings, load_service, logger.info, recorder).result()
+        self._loaded_models = LoadedModels() if settings.extra_models else None
+        self._tell_loaded_models()
+        self._service.on_change = self._tell_loaded_models
 
     async def stream(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk | ServiceError]:
         """The service's chunks; its error is the last item, because Ray logs what is raised as a failure of its own."""
@@ -58,8 +64,12 @@ class EngineReplica:
         except ServiceError as error:
             return error
 
-    async def status(self) -> ServiceStatus:
-        return await self._service.status()
+    async def status(self, model: str | None = None) -> ServiceStatus | ServiceError:
+        """The shelf's answer, or its error."""
+        try:
+            return await self._service.status(model)
+        except ServiceError as error:
+            return error
 
     async def record_autoscaling_stats(self) -> dict[str, float]:
         """Called by Serve, for `autoscaling.replicas_wanted`."""
@@ -67,11 +77,16 @@ class EngineReplica:
 
     def check_health(self) -> None:
         """Called by Serve; raising three times in a row replaces the replica, and so does its end, at once."""
+        self._tell_loaded_models()
         try:
             self._service.check_health()
         except EngineFailed as error:
             self._end_soon(error)
             raise
+
+    def _tell_loaded_models(self) -> None:
+        if self._loaded_models is not None:
+            self._loaded_models.tell(self._service.loaded_names)
 
     def _end_soon(self, error: EngineFailed) -> None:
         """A failed engine answers fastest, so the router would choose it most: its process ends, once waiters know."""

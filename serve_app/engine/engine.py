@@ -112,6 +112,11 @@ class Engine:
         return self._num_alive
 
     @property
+    def num_untouched_bytes(self) -> int:
+        """Memory that full slots will hold besides what is held when none was filled yet."""
+        return self._runner.num_untouched_bytes
+
+    @property
     def load(self) -> EngineLoad:
         """As of now, from any thread."""
         due_s = self._scheduler.oldest_due_s

@@ -62,6 +62,11 @@ class ModelRunner:
         self._step = DecodeStep(gpt, self._cache, self._state, config, device) if is_fixed else None
         self._rows: tuple[tuple[int, ...], SamplingRows] | None = None
 
+    @property
+    def num_untouched_bytes(self) -> int:
+        """Of the cache on a CPU, which holds only what is written; a GPU holds all from the start."""
+        return self._cache.num_bytes if self._device.type == "cpu" else 0
+
     def warm_up(self) -> None:
         """Captures what can be captured: some seconds, in which no pass runs and no thread gives memory back."""
         if self._step is not None:

@@ -69,19 +69,30 @@ def load_checkpoint(model: str, *, accept_cpml: bool, cache_dir: Path, progress:
     """
     check_source(model, accept_cpml=accept_cpml)
     if model.startswith(SYNTHETIC_PREFIX):
-        return _load_synthetic(model, progress)
+        config = synthetic_config(model)
+        progress(f"drawing random weights for {model}")
+        return _synthetic(model, config, synthetic_tensors(config))
     cache_dir = cache_dir.expanduser()
-    is_published = model == PUBLISHED
-    directory = fetch_checkpoint(cache_dir / PUBLISHED, progress) if is_published else directory_of(model)
-    return load_directory(directory, cache_dir=cache_dir, progress=progress)
+    return load_directory(_fetched(model, cache_dir, progress), cache_dir=cache_dir, progress=progress)
 
 
-def _load_synthetic(model: str, progress: Progress) -> Checkpoint:
-    config = synthetic_config(model)
-    progress(f"drawing random weights for {model}")
+def read_without_weights(model: str, *, accept_cpml: bool, cache_dir: Path, progress: Progress) -> Checkpoint:
+    """The same but for its tensors and fingerprint, which are empty; quick where nothing is to be downloaded."""
+    check_source(model, accept_cpml=accept_cpml)
+    if model.startswith(SYNTHETIC_PREFIX):
+        return _synthetic(model, synthetic_config(model), {})
+    directory = _fetched(model, cache_dir.expanduser(), progress)
+    return _checkpoint(directory, _model_config(directory, {}), {}, "")
+
+
+def _fetched(model: str, cache_dir: Path, progress: Progress) -> Path:
+    return fetch_checkpoint(cache_dir / PUBLISHED, progress) if model == PUBLISHED else directory_of(model)
+
+
+def _synthetic(model: str, config: ModelConfig, tensors: dict[str, torch.Tensor]) -> Checkpoint:
     return Checkpoint(
         config=config,
-        tensors=synthetic_tensors(config),
+        tensors=tensors,
         tokenizer_file=make_vocab.VOCAB_FILE,
         fingerprint=_fingerprint(f"{model}:{VERSION}", config),
         notices=(NOISE_NOTICE,),
@@ -91,17 +102,20 @@ def _load_synthetic(model: str, progress: Progress) -> Checkpoint:
 def load_directory(directory: Path, *, cache_dir: Path, progress: Progress) -> Checkpoint:
     """A directory with config.json, vocab.json, and model.safetensors or model.pth. Raises CheckpointError."""
     weights_file = find_weights(directory)
-    config_file = ConfigFile(_read_json(directory / "config.json"), "config.json")
     progress(f"reading {weights_file}")
     tensors = canonical(_read_weights(weights_file))
-    config = _model_config(directory, config_file, tensors)
+    config = _model_config(directory, tensors)
     progress(f"checking {len(tensors)} tensors")
     check_tensors(tensors, config, weights_file.name)
+    return _checkpoint(directory, config, tensors, _fingerprint(file_sha256(weights_file, cache_dir), config))
+
+
+def _checkpoint(directory: Path, config: ModelConfig, tensors: dict[str, torch.Tensor], fingerprint: str) -> Checkpoint:
     return Checkpoint(
         config=config,
         tensors=tensors,
         tokenizer_file=directory / "vocab.json",
-        fingerprint=_fingerprint(file_sha256(weights_file, cache_dir), config),
+        fingerprint=fingerprint,
         speakers=_read_speakers(directory / SPEAKERS_FILE, config),
         voice_infos=_read_voice_infos(directory / VOICES_FILE),
         pronunciations_file=_pronunciations_file(directory, config),
@@ -109,7 +123,9 @@ def load_directory(directory: Path, *, cache_dir: Path, progress: Progress) -> C
     )
 
 
-def _model_config(directory: Path, config_file: ConfigFile, tensors: Mapping[str, torch.Tensor]) -> ModelConfig:
+def _model_config(directory: Path, tensors: Mapping[str, torch.Tensor]) -> ModelConfig:
+    """Without tensors, sizes that only they tell are coqui's own."""
+    config_file = ConfigFile(_read_json(directory / "config.json"), "config.json")
     token_ids = read_vocabulary(directory / "vocab.json").get_vocab()
     num_ids = max(token_ids.values()) + 1
     embedding = tensors.get("gpt.text_embedding.weight")
@@ -124,7 +140,7 @@ def _model_config(directory: Path, config_file: ConfigFile, tensors: Mapping[str
     return ModelConfig(
         name=directory.name,
         gpt=gpt,
-        vocoder=config_file.vocoder() or infer_vocoder(tensors, base),
+        vocoder=config_file.vocoder() or (infer_vocoder(tensors, base) if tensors else base),
         sampling=config_file.sampling(),
         conditioning=config_file.conditioning(),
         languages=config_file.languages(),

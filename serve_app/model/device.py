@@ -10,6 +10,7 @@ import torch
 from serve_app.errors import SettingsError
 
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of a container: microseconds allowed, and their period
+PROCESS_PAGES = Path("/proc/self/statm")  # the second number: those in memory
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -61,6 +62,17 @@ def num_cpus() -> int:
         return max(1, min(allowed, math.ceil(int(quota) / int(period))))
     except (OSError, ValueError):  # no such file, or "max"
         return allowed
+
+
+def taken_bytes(device: torch.device) -> int:
+    """Memory that this process holds now: of the GPU, or of the machine where Linux says so."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        return torch.cuda.memory_reserved(device)
+    try:
+        return int(PROCESS_PAGES.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
 
 
 def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:

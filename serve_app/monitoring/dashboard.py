@@ -45,6 +45,7 @@ def rows(source: Source) -> tuple[Row, ...]:
         Row("Engine", engine_panels.engine(source)),
         Row("Jobs", service_panels.jobs(source)),
         Row("Voices", engine_panels.voices(source)),
+        Row("Models", engine_panels.models(source)),
         Row("GPU", engine_panels.gpu(source)),
         Row("Autoscaling", platform_panels.ray_platform(source))
         if source.is_ray

@@ -1,4 +1,4 @@
-"""What engines do: their queue and slots, their steps, their voices, their GPUs."""
+"""What engines do: their queue and slots, their steps, their voices, their models, their GPUs."""
 
 from serve_app import metrics
 from serve_app.monitoring import ray_metrics
@@ -137,6 +137,46 @@ def voices(source: Source) -> tuple[Panel, ...]:
             Unit.SHARE,
             (Query(share(found, source.growth(metrics.VOICES, GLANCE)), "found"),),
             empty="no reference was sent",
+        ),
+    )
+
+
+def models(source: Source) -> tuple[Panel, ...]:
+    each = (source.member,)
+    legend = f"{{{{{source.member}}}}}"
+    return (
+        Panel(
+            "Models loaded",
+            "By replica. Those that are served and not loaded are loaded when they are asked for.",
+            Unit.COUNT,
+            (Query(highest(source.select(metrics.MODELS_LOADED), each), legend),),
+        ),
+        Panel(
+            "Memory of models",
+            "As measured when each was loaded, its slots at their fullest. XTTS_MAX_MODEL_BYTES is the bound.",
+            Unit.BYTES,
+            (Query(highest(source.select(metrics.MODELS_BYTES), each), legend),),
+        ),
+        Panel(
+            "Models loaded and closed",
+            "Counted in five minutes. The same ones again and again: more models are in use than memory holds; raise "
+            "the bound, or add replicas.",
+            Unit.COUNT,
+            (
+                Query(source.growth(metrics.MODEL_LOADS, GLANCE, by=("model", "outcome")), "{{model}} {{outcome}}"),
+                Query(source.growth(metrics.MODEL_EVICTIONS, GLANCE, by=("model",)), "{{model}} closed"),
+            ),
+            empty="no further model was asked for",
+        ),
+        Panel(
+            "Seconds to load a model",
+            "Whoever asks for a model that is not loaded waits so long at least.",
+            Unit.SECONDS,
+            (
+                Query(source.quantile(0.5, metrics.MODEL_LOAD_SECONDS, GLANCE), "p50"),
+                Query(source.quantile(0.95, metrics.MODEL_LOAD_SECONDS, GLANCE), "p95"),
+            ),
+            empty="no further model was asked for",
         ),
     )
 

@@ -24,7 +24,7 @@ from serve_app.heap import give_back_freed_memory
 from serve_app.metrics import NOT_RECORDED, Metrics
 from serve_app.model.checkpoint import Checkpoint, load_checkpoint
 from serve_app.model.conditioning import VoiceEncoder
-from serve_app.model.device import Compute, choose_compute, num_cpus
+from serve_app.model.device import Compute, choose_compute, num_cpus, taken_bytes
 from serve_app.model.gpt import Gpt
 from serve_app.model.linear import linear_maker
 from serve_app.model.tokenizer import Tokenizer
@@ -56,7 +56,7 @@ def load_service(settings: Settings, progress: Progress, recorder: Metrics) -> S
         use_cpu(settings.num_threads)
     else:
         use_gpu(is_deterministic=settings.deterministic)
-    started_s = time.monotonic()
+    started_s, bytes_before = time.monotonic(), taken_bytes(compute.device)
     checkpoint = load_checkpoint(
         settings.model, accept_cpml=settings.accept_cpml, cache_dir=settings.model_cache, progress=progress
     )
@@ -69,8 +69,9 @@ def load_service(settings: Settings, progress: Progress, recorder: Metrics) -> S
     engine = build_engine(checkpoint, compute, engine_config(settings, compute), recorder)
     checkpoint.tensors.clear()  # each part has packed its own
     give_back_freed_memory()
-    if compute.device.type == "cuda":
-        GpuReporter(recorder, compute.device).start()
+    reporter = GpuReporter(recorder, compute.device) if compute.device.type == "cuda" else None
+    if reporter is not None:
+        reporter.start()
     progress("warming up")
     with ThreadPoolExecutor(1) as apart:  # a Ray replica is built on a thread whose event loop runs already
         apart.submit(asyncio.run, warm_up(engine, voices[DEFAULT_VOICE])).result()
@@ -90,10 +91,12 @@ def load_service(settings: Settings, progress: Progress, recorder: Metrics) -> S
         checkpoint.config,
         tokenizer,
         engine,
-        VoiceRoom(voices, store, Catalogue(open_storage(settings), settings.max_voices), _voice_infos(checkpoint)),
+        VoiceRoom(voices, store, Catalogue(open_storage(settings), settings.max_voices), voice_infos(checkpoint)),
         device=compute.device.type,
         notices=(*checkpoint.notices, *notices),
         recorder=recorder,
+        num_bytes=max(0, taken_bytes(compute.device) - bytes_before) + engine.num_untouched_bytes,
+        gpu_reporter=reporter,
     )
 
 
@@ -180,7 +183,7 @@ def _voices(checkpoint: Checkpoint, encoder: VoiceEncoder) -> tuple[Mapping[str,
     return {DEFAULT_VOICE: encoder.encode(_made_up_reference())}, (MADE_UP_VOICE,)
 
 
-def _voice_infos(checkpoint: Checkpoint) -> Mapping[str, VoiceInfo]:
+def voice_infos(checkpoint: Checkpoint) -> Mapping[str, VoiceInfo]:
     """What the checkpoint says of its voices; the default one is the first under another name."""
     first = next(iter(checkpoint.speakers), None)
     infos = dict(checkpoint.voice_infos)

@@ -79,6 +79,7 @@ class SpeechRequest:
     sampling: SamplingOptions = SamplingOptions()
     guards: Guards = Guards()
     is_streaming: bool = True  # False: a sentence is handed over when whole, so it can still be split again
+    model: str | None = None  # by its name among the further models; None: the default one
 
     def __post_init__(self) -> None:
         assert self.turns
@@ -174,12 +175,15 @@ class ServiceLoad:
 class SpeechBackend(Protocol):
     """The seam. The Ray handle, the in-process service and the test fake all look like this.
 
-    `stream` raises a `ServiceError`; closing the iterator early aborts the speech and frees its slots.
+    `stream` raises a `ServiceError`, `ModelNotFound` among them; closing the iterator early aborts the speech and
+    frees its slots.
     """
 
     def stream(self, request: SpeechRequest) -> AsyncIterator[AudioChunk]: ...
 
-    async def status(self) -> ServiceStatus: ...
+    async def status(self, model: str | None = None) -> ServiceStatus:
+        """Of one of the further models by its name, or of the default one."""
+        ...
 
     async def prepare_voice(self, recordings: Sequence[Recording], *, is_style: bool) -> PreparedVoice:
         """The reference that recordings become, encoded too, so that its first use is fast.

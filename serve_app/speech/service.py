@@ -11,6 +11,7 @@ import numpy as np
 
 from serve_app.audio.pcm import Recording, Samples
 from serve_app.engine.engine import Engine
+from serve_app.engine.gpu_reporter import GpuReporter
 from serve_app.errors import ServiceError
 from serve_app.metrics import NOT_RECORDED, Metrics
 from serve_app.model.config import SAMPLE_RATE_HZ, ModelConfig
@@ -44,11 +45,14 @@ class SpeechService:
         device: str,
         notices: tuple[str, ...] = (),
         recorder: Metrics = NOT_RECORDED,
+        num_bytes: int = 0,
+        gpu_reporter: GpuReporter | None = None,
     ) -> None:
         self._config, self._tokenizer = config, tokenizer
         self._speaker = SentenceSpeaker(config, tokenizer, engine, settings.max_slots_per_request, recorder)
         self._engine, self._voices = engine, voices
         self._device, self._notices = device, notices
+        self._num_bytes, self._gpu_reporter = num_bytes, gpu_reporter
 
     @staticmethod
     def load(settings: Settings, progress: Callable[[str], None], recorder: Metrics = NOT_RECORDED) -> "SpeechService":
@@ -61,7 +65,13 @@ class SpeechService:
     def engine(self) -> Engine:
         return self._engine
 
-    async def status(self) -> ServiceStatus:
+    @property
+    def num_bytes(self) -> int:
+        """Memory that the model took when it was loaded, with its slots at their fullest."""
+        return self._num_bytes
+
+    async def status(self, model: str | None = None) -> ServiceStatus:
+        """Of the one model there is; `model` is for those who have several."""
         return ServiceStatus(
             is_ready=self._is_healthy(),
             model=self._config.name,
@@ -85,6 +95,8 @@ class SpeechService:
         await self._engine.drain()
 
     def close(self) -> None:
+        if self._gpu_reporter is not None:
+            self._gpu_reporter.stop()
         self._engine.close()
         self._voices.close()
 

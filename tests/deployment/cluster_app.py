@@ -25,7 +25,7 @@ class VersionedService(FakeService):
         self._version = version
         self.configure(chunk_delay_s=CHUNK_DELAY_S)
 
-    async def status(self) -> ServiceStatus:
+    async def status(self, model: str | None = None) -> ServiceStatus:
         return replace(await super().status(), model=self._version)
 
     async def stream(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk]:

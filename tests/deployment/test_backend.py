@@ -60,7 +60,7 @@ class Handle:
         self.num_asked += 1
         return self._answers[self.num_asked - 1]
 
-    async def _status(self) -> ServiceStatus:
+    async def _status(self, model: str | None = None) -> Any:
         self.num_asked_status += 1
         if self._num_questions >= self.max_questions:
             raise BackPressureError(num_queued_requests=4, max_queued_requests=4)
