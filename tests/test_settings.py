@@ -68,3 +68,30 @@ def test_wrong_place_for_voices_is_refused_and_not_repeated(monkeypatch: pytest.
     with pytest.raises(ValidationError) as refused:
         Settings()
     assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "anna=/models/anna,news=synthetic:tiny",
+        " anna = /models/anna , news=synthetic:tiny, ",
+        '{"anna": "/models/anna", "news": "synthetic:tiny"}',
+    ],
+)
+def test_further_models_are_read_from_text_or_json(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    expected = {"anna": "/models/anna", "news": "synthetic:tiny"}
+    assert make_settings(extra_models=expected).extra_models == expected
+    monkeypatch.setenv("XTTS_EXTRA_MODELS", text)
+    assert Settings().extra_models == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("anna", "=x", "anna=", "anna=a,anna=b", "default=a", "an na=a", "-a=b", f"{65 * 'a'}=b", '{"a"', '{"a": 1}'),
+        ",".join(f"m{number}=x" for number in range(101)),
+    ],
+)
+def test_further_models_with_wrong_names_or_none_are_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="extra_models"):
+        make_settings(extra_models=text)

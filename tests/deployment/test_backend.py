@@ -1,6 +1,7 @@
 """What a lost replica means for a request, with a handle that does as it is told."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncGenerator
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +14,7 @@ from ray.serve.exceptions import BackPressureError
 from serve_app.audio.pcm import Recording
 from serve_app.deployment import backend as backend_module
 from serve_app.deployment.backend import EngineBackend
-from serve_app.errors import Overloaded, ReferenceTooShort, ServiceError, Unavailable
+from serve_app.errors import ModelUnavailable, Overloaded, ReferenceTooShort, ServiceError, Unavailable
 from serve_app.speech.request import AudioChunk, ServiceStatus, SpeechRequest, one_turn
 from serve_app.voices.info import PreparedVoice
 
@@ -45,6 +46,7 @@ class Handle:
     def __init__(self, *answers: list[Item]) -> None:
         self._answers = [Answer(items) for items in answers]
         self.num_asked = self.num_asked_status = 0
+        self.model_ids: list[str] = []  # that requests were sent with
         self.num_sick = 0  # replicas asked first that say they are not ready
         self.hangs = False  # too busy to say how it is
         self.max_questions = 100  # at once: more are dropped by Ray
@@ -52,22 +54,25 @@ class Handle:
         self.stream = SimpleNamespace(remote=self._stream)
         self.status = SimpleNamespace(remote=self._status)
 
-    def options(self, **_: Any) -> "Handle":
+    def options(self, **options: Any) -> "Handle":
+        self.model_ids += [options["multiplexed_model_id"]] if "multiplexed_model_id" in options else []
         return self
 
     def _stream(self, request: SpeechRequest) -> Answer:
-        assert request is REQUEST
+        assert request.turns == REQUEST.turns
         self.num_asked += 1
         return self._answers[self.num_asked - 1]
 
     async def _status(self, model: str | None = None) -> Any:
         self.num_asked_status += 1
+        if model == "damaged":
+            return ModelUnavailable("it cannot be loaded", retry_after_s=60.0)
         if self._num_questions >= self.max_questions:
             raise BackPressureError(num_queued_requests=4, max_queued_requests=4)
         self._num_questions += 1
         await asyncio.sleep(60.0 if self.hangs else 0.0)
         self._num_questions -= 1
-        return ServiceStatus(self.num_asked_status > self.num_sick, "fake", "cpu", ("en",))
+        return ServiceStatus(self.num_asked_status > self.num_sick, model or "fake", "cpu", ("en",))
 
 
 def _heard(handle: Handle) -> list[float]:
@@ -220,3 +225,45 @@ def test_recordings_are_prepared_by_another_replica_where_one_is_lost(
         with pytest.raises(expected):
             asyncio.run(ask)
     assert asked == [(RECORDINGS, True)] * len(answers)
+
+
+def test_requests_of_several_models_are_sent_by_their_names() -> None:
+    async def ask(*, has_several_models: bool) -> list[str]:
+        handle = Handle(list(CHUNKS), list(CHUNKS))
+        backend = EngineBackend(handle, has_several_models=has_several_models)  # type: ignore[arg-type]
+        for model in ("anna", None):
+            request = dataclasses.replace(REQUEST, model=model)
+            assert [chunk async for chunk in backend.stream(request)] == CHUNKS
+        return handle.model_ids
+
+    assert asyncio.run(ask(has_several_models=True)) == ["anna", "default"]
+    assert asyncio.run(ask(has_several_models=False)) == []
+
+
+def test_model_that_cannot_be_loaded_says_nothing_of_the_engine() -> None:
+    handle = Handle([ModelUnavailable("it cannot be loaded")], list(CHUNKS))
+
+    async def ask() -> None:
+        backend = EngineBackend(handle, has_several_models=True)  # type: ignore[arg-type]
+        with pytest.raises(ModelUnavailable):
+            await backend.status("damaged")
+        assert (await backend.status("anna")).model == "anna"
+        with pytest.raises(ModelUnavailable):
+            [chunk async for chunk in backend.stream(REQUEST)]
+        num_asked = handle.num_asked_status
+        assert [chunk async for chunk in backend.stream(REQUEST)] == CHUNKS
+        assert handle.num_asked_status == num_asked  # the engine is known to be there
+
+    asyncio.run(ask())
+
+
+def test_crowd_asks_once_what_a_model_is() -> None:
+    handle = Handle()
+    handle.max_questions = 1
+
+    async def ask() -> None:
+        backend = EngineBackend(handle)  # type: ignore[arg-type]
+        await asyncio.gather(*(backend.status("anna") for _ in range(20)))
+
+    asyncio.run(ask())
+    assert handle.num_asked_status == 1
