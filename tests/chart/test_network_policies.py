@@ -136,6 +136,7 @@ def test_every_pod_finds_names_and_each_other(name: str) -> None:
         ("hostpath", {"engine"}),
         ("baked", set()),
         ("tuned", set()),
+        ("models", {"download"}),
         ("deployment-keda", {"download"}),
         ("finetune-job", {"finetune"}),
         ("finetune-rayjob", set()),

@@ -138,6 +138,17 @@ def test_variables_of_a_plain_pod_are_settings(name: str, monkeypatch: pytest.Mo
     assert settings.log_format == "json"
 
 
+def test_further_models_arrive_in_a_plain_pod(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {**ci_values("models"), "mode": "deployment"}
+    (server,) = all_pods(list(manifests(values)))["server"]["spec"]["containers"]
+    for variable, value in environment(server).items():
+        if variable.startswith("XTTS_"):
+            monkeypatch.setenv(variable, value)
+    settings = make_settings()
+    assert settings.extra_models == values["settings"]["extra_models"]
+    assert settings.max_model_bytes == values["settings"]["max_model_bytes"]
+
+
 def test_misspelt_variable_stops_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a variable of the chart that the service does not know is found above."""
     monkeypatch.setenv("XTTS_MAX_SLOT", "1")
@@ -177,6 +188,7 @@ def test_plain_service_finds_its_pods(name: str) -> None:
         ("hostpath", "engine", "hostPath", "download"),
         ("baked", "engine", None, None),
         ("tuned", "engine", "persistentVolumeClaim", None),
+        ("models", "engine", "persistentVolumeClaim", "wait-for-weights"),
         ("deployment-keda", "server", "persistentVolumeClaim", "wait-for-weights"),
     ],
 )

@@ -12,7 +12,7 @@ from serve_app import deployment
 from serve_app.deployment import build_app
 from serve_app.deployment.application import num_gpus
 from serve_app.settings import make_settings
-from tests.chart.support import application, closed, names_with, objects, one, serve_config
+from tests.chart.support import application, ci_values, closed, names_with, objects, one, serve_config
 
 NAMES = names_with("RayService")
 CONSENT_MODEL = "xtts_v2"
@@ -87,3 +87,9 @@ def test_weights_are_looked_for_where_they_are(name: str, where: str) -> None:
 def test_every_settings_value_arrives_as_it_is() -> None:
     args = application(one(objects("cpu"), "RayService"))["args"]
     assert (args["max_upload_bytes"], args["max_slots"], args["num_threads"]) == (10_485_760, 8, 4)
+
+
+def test_further_models_arrive_as_they_are() -> None:
+    settings = make_settings(**application(one(objects("models"), "RayService"))["args"])
+    assert settings.extra_models == ci_values("models")["settings"]["extra_models"]
+    assert settings.max_model_bytes == 20_000_000_000

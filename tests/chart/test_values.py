@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 
 from helm.manifests import CHART, rendered
 from helm.values_table import README, UndocumentedValue, readme_with_table, values_table
-from serve_app.settings import BUCKET, Settings
+from serve_app.settings import BUCKET, MODEL_NAME, Settings
 from tests.chart.support import CI_FILES, walk
 
 # Fields of `Settings` that the chart sets from other values.
@@ -70,6 +70,11 @@ def test_a_bucket_for_the_chart_is_one_for_the_service() -> None:
     assert pattern == f"^({BUCKET.pattern})?$"
 
 
+def test_a_models_name_for_the_chart_is_one_for_the_service() -> None:
+    models = schema()["properties"]["settings"]["properties"]["extra_models"]
+    assert models["propertyNames"]["pattern"] == f"^{MODEL_NAME.pattern}$"
+
+
 @pytest.mark.parametrize(
     ("values", "named"),
     [
@@ -83,6 +88,9 @@ def test_a_bucket_for_the_chart_is_one_for_the_service() -> None:
         ({"settings": {"max_slot": 8}}, "max_slot"),
         ({"settings": {"min_engine_replicas": 2}}, "min_engine_replicas"),
         ({"settings": {"model": "xtts"}}, "model"),
+        ({"settings": {"extra_models": {"anna": "/somewhere/else"}}}, "extra_models"),
+        ({"settings": {"extra_models": {"an na": "mini"}}}, "an na"),
+        ({"settings": {"extra_models": {"default": "mini"}}}, "invalid propertyName"),
         ({"mode": "statefulset"}, "mode"),
         ({"weights": {"source": "s3"}}, "source"),
         ({"rayservice": {"auth": {"mode": "none"}}}, "mode"),
@@ -105,6 +113,7 @@ def test_wrong_value_is_refused_by_name(values: dict[str, Any], named: str) -> N
     [
         (XTTS, "settings.accept_cpml=true"),
         ({"mode": "deployment", **XTTS}, "settings.accept_cpml=true"),
+        ({"settings": {"extra_models": {"large": "xtts_v2"}}}, "settings.accept_cpml=true"),
         ({"finetune": {"kind": "job", "base": "xtts_v2", "existingClaim": "a"}}, "settings.accept_cpml=true"),
         ({"engine": {"minReplicas": 2}}, "above engine.maxReplicas"),
         ({"engine": {"maxReplicas": 2}, "rayservice": {"autoscaler": {"enabled": False}}}, "autoscaler.enabled=true"),
@@ -118,6 +127,7 @@ def test_wrong_value_is_refused_by_name(values: dict[str, Any], named: str) -> N
             "needs claim, hostPath or baked",
         ),
         ({"settings": {"model": "/data/models/a"}}, "weights.claim.existingClaim"),
+        ({"settings": {"extra_models": {"anna": "/data/models/anna"}}}, "weights.claim.existingClaim"),
         ({"finetune": {"kind": "job"}}, "finetune.existingClaim"),
         ({"httpRoute": {"enabled": True}}, "httpRoute.parentRefs"),
         ({"voices": {"claim": {"enabled": True}, "objectStore": {"url": "s3://a"}}}, "both say where voices are kept"),

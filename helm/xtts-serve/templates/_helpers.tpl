@@ -43,7 +43,7 @@ labels:
 {{/* Refuses values that render into something that cannot run. */}}
 {{- define "xtts.check" -}}
 {{- $values := .Values -}}
-{{- range $use, $model := dict "settings.model" $values.settings.model "finetune.base" (ternary "" $values.finetune.base (eq $values.finetune.kind "none")) -}}
+{{- range $use, $model := dict "settings.model" (ternary "xtts_v2" "" (not (empty (include "xtts.hasPublished" .)))) "finetune.base" (ternary "" $values.finetune.base (eq $values.finetune.kind "none")) -}}
 {{- if and (eq $model "xtts_v2") (not $values.settings.accept_cpml) -}}
 {{- fail (printf "%s is xtts_v2, whose licence (CPML, https://tts-hub.github.io/cpml) allows non-commercial use only. Read it, and if you agree, set settings.accept_cpml=true." $use) -}}
 {{- end -}}
@@ -62,11 +62,11 @@ labels:
 {{- fail "rayservice.gcsFaultTolerance.enabled needs rayservice.gcsFaultTolerance.redisAddress" -}}
 {{- end -}}
 {{- end -}}
-{{- if and (eq $values.weights.source "initContainer") (hasPrefix "/" $values.settings.model) -}}
-{{- fail "weights.source=initContainer fetches xtts_v2; a directory in settings.model needs claim, hostPath or baked" -}}
+{{- if and (eq $values.weights.source "initContainer") (include "xtts.hasDirectory" .) -}}
+{{- fail "weights.source=initContainer fetches xtts_v2; a directory among the models needs claim, hostPath or baked" -}}
 {{- end -}}
-{{- if and (hasPrefix "/" $values.settings.model) (eq $values.weights.source "claim") (not $values.weights.claim.existingClaim) -}}
-{{- fail "settings.model is a directory, and a new claim would be empty: set weights.claim.existingClaim" -}}
+{{- if and (include "xtts.hasDirectory" .) (eq $values.weights.source "claim") (not $values.weights.claim.existingClaim) -}}
+{{- fail "a directory is among the models, and a new claim would be empty: set weights.claim.existingClaim" -}}
 {{- end -}}
 {{- if and (ne $values.finetune.kind "none") (not $values.finetune.existingClaim) -}}
 {{- fail "finetune.kind needs finetune.existingClaim, with the recordings" -}}

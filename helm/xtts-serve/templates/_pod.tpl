@@ -213,7 +213,7 @@ envFrom:
 
 {{/* Before an engine starts: its weights are there, or it waits for the Job that fetches them. */}}
 {{- define "xtts.weightsInitContainers" -}}
-{{- if eq .Values.settings.model "xtts_v2" -}}
+{{- if include "xtts.hasPublished" . -}}
 {{- if has .Values.weights.source (list "initContainer" "hostPath") -}}
 initContainers:
   - {{ include "xtts.downloadContainer" . | nindent 4 | trim }}

@@ -1,8 +1,22 @@
 {{/* What the service is told: fields of `Settings`, as arguments of the Ray application or as variables. */}}
 
-{{/* `weights` or "": whether the model has weights that do not come along. */}}
+{{/* Not "" where `xtts_v2` is among the models. */}}
+{{- define "xtts.hasPublished" -}}
+{{- range append (values (default dict .Values.settings.extra_models)) .Values.settings.model -}}
+{{- if eq . "xtts_v2" }}published{{ end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Not "" where a directory is among the models. */}}
+{{- define "xtts.hasDirectory" -}}
+{{- range append (values (default dict .Values.settings.extra_models)) .Values.settings.model -}}
+{{- if hasPrefix "/" . }}directory{{ end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* `weights` or "": whether a model has weights that do not come along. */}}
 {{- define "xtts.needsWeights" -}}
-{{- if or (eq .Values.settings.model "xtts_v2") (hasPrefix "/" .Values.settings.model) }}weights{{ end -}}
+{{- if or (include "xtts.hasPublished" .) (include "xtts.hasDirectory" .) }}weights{{ end -}}
 {{- end -}}
 
 {{/* Where the service looks for weights it fetched. */}}
