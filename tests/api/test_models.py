@@ -1,5 +1,6 @@
 """The field `model`, and the routes that list models: OpenAI's clients work unchanged, and a wrong name is told."""
 
+import time
 from collections.abc import Generator
 from typing import Any
 
@@ -115,5 +116,12 @@ def test_voices_are_of_the_model_that_is_asked_for(several: Server) -> None:
 def test_model_is_in_the_log(several: Server, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "serve_app.requests")
     spoken_by(several, model="anna", voice="anna")
-    several.wait_until_idle()
-    assert any(getattr(record, "facts", {}).get("model") == "anna" for record in caplog.records)
+    deadline_s = time.perf_counter() + 5.0
+    while not any(getattr(record, "facts", {}).get("model") == "anna" for record in caplog.records):
+        assert time.perf_counter() < deadline_s, "no line names the model"
+        time.sleep(0.01)
+
+
+def test_preview_is_spoken_by_the_model_that_is_asked_for(several: Server) -> None:
+    answer = several.client.get("/v1/audio/voices/anna/preview", params={"model": "anna"})
+    assert answer.status_code == 200 and several.backend.requests[-1].model == "anna"

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +13,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from serve_app import metrics
+from serve_app.audio.pcm import Recording
 from serve_app.errors import CheckpointError, EngineFailed, ModelNotFound, ModelUnavailable, SettingsError, Unavailable
 from serve_app.metrics import Metrics, PrometheusExporter
 from serve_app.settings import Settings
@@ -21,6 +22,7 @@ from serve_app.shelf import shelf as shelf_module
 from serve_app.shelf.opening import open_shelf
 from serve_app.shelf.shelf import ModelShelf
 from serve_app.speech.request import AudioChunk, ServiceLoad, ServiceStatus, SpeechRequest, one_turn
+from serve_app.voices.info import PreparedVoice
 
 EXTRA = {"anna": "source-anna", "ben": "source-ben", "cora": "source-cora"}
 SIZES = {"base": 4, "source-anna": 4, "source-ben": 4, "source-cora": 9}
@@ -50,6 +52,9 @@ class Service:
 
     async def status(self) -> ServiceStatus:
         return ServiceStatus(self.is_healthy, self.source, "cpu", ("en",))
+
+    async def prepare_voice(self, recordings: Sequence[Recording], *, is_style: bool) -> PreparedVoice:
+        return PreparedVoice(recordings[0], float(self.num_bytes))
 
     def load_now(self) -> ServiceLoad:
         return ServiceLoad(4, self.num_streams, 0.5 * self.num_streams)
@@ -371,6 +376,17 @@ def test_load_is_of_all_models_and_slots_of_one(loader: Loader) -> None:
         for source in ("base", "source-anna"):
             loader.last(source).may_end.set()
         await asyncio.gather(*tasks)
+
+    run(ask())
+
+
+def test_voices_are_prepared_by_the_default_model_even_if_it_went(loader: Loader) -> None:
+    shelf = opened(loader, max_bytes=4)
+
+    async def ask() -> None:
+        await hear(shelf, "cora")
+        recording = Recording(np.zeros(8, np.float32), 22_050)
+        assert (await shelf.prepare_voice([recording], is_style=False)).speech_s == SIZES["base"]
 
     run(ask())
 
