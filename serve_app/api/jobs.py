@@ -12,7 +12,7 @@ from fastapi.responses import PlainTextResponse, Response
 from starlette.responses import StreamingResponse
 
 from serve_app.api.body import read_json
-from serve_app.api.deps import ApiState, FactsDep, StateDep
+from serve_app.api.deps import ApiState, StateDep, choose_model
 from serve_app.api.errors import InvalidField
 from serve_app.api.schemas import (
     JobBody,
@@ -49,15 +49,14 @@ StoreDep = Annotated[JobStore, Depends(get_store)]
 
 
 @router.post("", status_code=202, openapi_extra=body_docs(JobBody))
-async def send_job(
-    request: Request, state: StateDep, facts: FactsDep, store: StoreDep, access: VoiceAccessDep
-) -> JobResponse:
+async def send_job(request: Request, state: StateDep, store: StoreDep, access: VoiceAccessDep) -> JobResponse:
     """Takes a long text, or a list of texts, and answers at once; GET the job to see how far it is."""
     body = await read_json(request, JobBody)
     if state.settings.max_jobs == 0:
         raise Overloaded("This service takes no jobs: its operator set none.", retry_after_s=NONE_RETRY_AFTER_S)
+    model, facts = await choose_model(body.model, state)
     items = await _items(body, state, facts, access)
-    head, work = await asyncio.to_thread(_job, body, items, access.owner)
+    head, work = await asyncio.to_thread(_job, body, items, model, access.owner)
     await asyncio.to_thread(store.add, head, work)
     state.runner.look()
     return await _response(store, head)
@@ -145,12 +144,12 @@ async def _item(
     return Item(str(index + 1) if asked.id is None else asked.id, turn)
 
 
-def _job(body: JobBody, items: tuple[Item, ...], owner: str | None) -> tuple[JobHead, JobWork]:
+def _job(body: JobBody, items: tuple[Item, ...], model: str | None, owner: str | None) -> tuple[JobHead, JobWork]:
     seed = secrets.randbits(31) if body.seed is None else body.seed
     item_ids = tuple(item.id for item in items)
     parts = tuple(cut(items))
     head = JobHead(new_id(), owner, time.time(), body.response_format, body.items is not None, item_ids, parts)
-    return head, JobWork(items, seed, body.sampling, Guards(**body.guards.model_dump()))
+    return head, JobWork(items, seed, body.sampling, Guards(**body.guards.model_dump()), model)
 
 
 def _may_see(head: JobHead, access: VoiceAccess) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 
-from serve_app.api.deps import ApiState
+from serve_app.api.deps import ApiState, choose_model
 from serve_app.api.observation import Observation
 from serve_app.api.streaming import begun_within, complete
 from serve_app.api.turns import AUTO, check_speakable, check_voices, choose_language, default_language, make_turn
@@ -71,6 +71,7 @@ class PiecewiseSpeech:
     ) -> None:
         self._utterance, self._state, self._facts = utterance, state, facts
         self._access, self._seen = access, seen
+        self._model: str | None = None
         self._language: str | None = None
         self._reference: Recording | None = None
         self._unread = ""  # text with nothing to read aloud, such as a pause: it goes with the piece after it
@@ -141,7 +142,9 @@ class PiecewiseSpeech:
 
     async def _prepare(self) -> None:
         """What can be refused before there is text."""
-        start, default = self._utterance.start, default_language(self._facts)
+        start = self._utterance.start
+        self._model, self._facts = await choose_model(start.model, self._state)
+        default = default_language(self._facts)
         if start.reference_audio_b64 is not None:
             decoded = self._state.references.decode_base64(start.reference_audio_b64, "reference_audio_b64")
             self._reference = await decoded
@@ -156,7 +159,9 @@ class PiecewiseSpeech:
         language = self._language or await choose_language(AUTO, text, default_language(self._facts), self._facts)
         turn = make_turn(start, text, language, voice=start.voice, reference=self._reference)
         try:
-            request = await check_speakable(replace(start.request_of(turn), seed=piece.seed), self._facts, self._access)
+            request = await check_speakable(
+                replace(start.request_of(turn), seed=piece.seed, model=self._model), self._facts, self._access
+            )
         except EmptyText:
             self._unread = text + " "
             return None

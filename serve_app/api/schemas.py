@@ -168,7 +168,7 @@ class JobItemBody(_RequestBody):
     language: Language | None = Field(None, description="instead of the job's")
 
 
-class JobBody(TurnFields, SamplingFields):
+class JobBody(ModelField, TurnFields, SamplingFields):
     """POST /v1/jobs: `input`, or `items`."""
 
     input: str | None = Field(None, description="one long text")

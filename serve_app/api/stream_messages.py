@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from serve_app.api.errors import error_object, invalid_fields
 from serve_app.api.events import usage
-from serve_app.api.schemas import AudioFormat, Language, Name, SamplingFields, TurnFields
+from serve_app.api.schemas import AudioFormat, Language, ModelField, Name, SamplingFields, TurnFields
 from serve_app.errors import RequestError, ServiceError
 from serve_app.speech.request import DEFAULT_VOICE, SentenceTiming, SpeechSummary
 
@@ -37,7 +37,7 @@ class _Message(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class StartMessage(TurnFields, SamplingFields):
+class StartMessage(ModelField, TurnFields, SamplingFields):
     """How the text that follows is spoken: the fields of POST /v1/audio/speech."""
 
     type: Literal["start"]

@@ -22,13 +22,15 @@ def head_of_json(found: dict[str, Any]) -> JobHead:
 def work_to_json(work: JobWork) -> dict[str, Any]:
     """Without the reference, which has a file of its own."""
     items = [{"id": item.id, "turn": _turn_to_json(item.turn)} for item in work.items]
-    return {"items": items, "seed": work.seed, "sampling": asdict(work.sampling), "guards": asdict(work.guards)}
+    options = {"sampling": asdict(work.sampling), "guards": asdict(work.guards), "model": work.model}
+    return {"items": items, "seed": work.seed, **options}
 
 
 def work_of_json(found: dict[str, Any], reference: Recording | None) -> JobWork:
     """Raises KeyError, TypeError or ValueError for what is no work."""
     items = tuple(Item(each["id"], _turn_of_json(each["turn"], reference)) for each in found["items"])
-    return JobWork(items, int(found["seed"]), SamplingOptions(**found["sampling"]), Guards(**found["guards"]))
+    sampling, guards = SamplingOptions(**found["sampling"]), Guards(**found["guards"])
+    return JobWork(items, int(found["seed"]), sampling, guards, found["model"])
 
 
 def spoken_to_json(spoken: SpokenPart) -> dict[str, Any]:

@@ -69,6 +69,7 @@ class JobWork:
     seed: int
     sampling: SamplingOptions
     guards: Guards
+    model: str | None = None  # None: the default one
 
 
 @dataclass(frozen=True)

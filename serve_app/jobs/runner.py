@@ -177,7 +177,12 @@ class JobRunner:
         turn = work.items[part.item_index].turn
         text = turn.text[part.start : part.start + part.num_chars]
         request = SpeechRequest(
-            (replace(turn, text=text),), part_seed(work.seed, index), work.sampling, work.guards, is_streaming=False
+            (replace(turn, text=text),),
+            part_seed(work.seed, index),
+            work.sampling,
+            work.guards,
+            is_streaming=False,
+            model=work.model,
         )
         pieces: list[Samples] = []
         summary = None

@@ -31,7 +31,7 @@ def add(store: JobStore, *texts: str, reference: Recording | None = None, **fiel
     items = tuple(Item(str(number), turn) for number, turn in enumerate(turns))
     ids = tuple(item.id for item in items)
     head = JobHead(new_id(), "team-a", time.time(), "mp3", len(items) > 1, ids, tuple(cut(items)), **fields)
-    work = JobWork(items, 7, SamplingOptions(top_k=3), Guards(retry=False))
+    work = JobWork(items, 7, SamplingOptions(top_k=3), Guards(retry=False), "other")
     store.add(head, work)
     return head, work
 
@@ -42,7 +42,7 @@ def test_job_is_kept_as_it_was(store: JobStore, tmp_path: Path) -> None:
     other = JobStore(tmp_path / "jobs", 5)
     assert other.ids() == [head.id] and other.head(head.id) == head
     kept = other.work(head.id)
-    assert (kept.seed, kept.sampling, kept.guards) == (work.seed, work.sampling, work.guards)
+    assert (kept.seed, kept.sampling, kept.guards, kept.model) == (7, work.sampling, work.guards, "other")
     assert [item.turn.text for item in kept.items] == ["One.", LONG]
     voice = kept.items[1].turn.voice
     assert (voice.parts, voice.style, voice.style_intensity) == ((("anna", 2.0), ("ben", 1.0)), "happy", 0.5)
