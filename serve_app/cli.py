@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from serve_app import logs
+from serve_app import logs, voice_commands
 from serve_app.errors import ServiceError
 from serve_app.settings import Settings, make_settings
 from serve_app.training import commands as training
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 
 app.add_typer(training.app, name="train")
+app.add_typer(voice_commands.app, name="voices")
 app.command()(training.finetune)
 
 Model = Annotated[str | None, typer.Option(help=Settings.model_fields["model"].description)]
@@ -147,13 +148,15 @@ def say(
     text: Annotated[str, typer.Argument(help="what to say")],
     language: Annotated[str, typer.Option("--language", "-l", help="its language, such as en or ko")] = "en",
     voice: Annotated[
-        str, typer.Option("--voice", "-v", help="a reference recording to clone, or the name of a voice")
+        str, typer.Option("--voice", "-v", help="a recording to clone, a voice's name, or a mix: anna(2)+ben(1)")
     ] = "default",
     output: Annotated[
         Path, typer.Option("--output", "-o", help="the file to write: .wav, .mp3, .opus, .aac or .flac")
     ] = Path("speech.wav"),
     seed: Annotated[int | None, typer.Option(min=0, help="the same seed gives the same speech")] = None,
     speed: Annotated[float, typer.Option(min=0.5, max=2.0, help="duration is divided by it, pitch stays")] = 1.0,
+    emotion: Annotated[str | None, typer.Option(help="neutral, happy, sad, angry, or the name of a style")] = None,
+    intensity: Annotated[float, typer.Option(min=0.0, max=1.0, help="of the emotion")] = 1.0,
     model: Model = None,
     device: Device = None,
     dtype: Dtype = None,
@@ -161,9 +164,10 @@ def say(
 ) -> None:
     """Speak a text into an audio file."""
     settings = make_settings(model=model, device=device, dtype=dtype, quantization=quantization)
-    from serve_app.say import say_to_file
+    from serve_app.say import Manner, say_to_file
 
-    typer.echo(asyncio.run(say_to_file(settings, text, language, voice, output, seed=seed, speed=speed)))
+    manner = Manner(speed, emotion, intensity)
+    typer.echo(asyncio.run(say_to_file(settings, text, language, voice, output, seed=seed, manner=manner)))
 
 
 @app.command()

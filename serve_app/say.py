@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 from serve_app.audio.decode import decode_recording
@@ -10,18 +11,28 @@ from serve_app.audio.pcm import Recording
 from serve_app.errors import RequestError, VoiceNotFound
 from serve_app.model.source import check_source
 from serve_app.settings import Settings
-from serve_app.speech.request import DEFAULT_VOICE, collect, one_turn
+from serve_app.speech.mix import parse_voice
+from serve_app.speech.request import DEFAULT_VOICE, SpeechRequest, Turn, VoiceChoice, collect
 
 logger = logging.getLogger(__name__)
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus")
 
 
+@dataclass(frozen=True)
+class Manner:
+    """How it is said."""
+
+    speed: float = 1.0
+    emotion: str | None = None
+    intensity: float = 1.0
+
+
 async def say_to_file(
-    settings: Settings, text: str, language: str, voice: str, output: Path, *, seed: int | None, speed: float
+    settings: Settings, text: str, language: str, voice: str, output: Path, *, seed: int | None, manner: Manner
 ) -> str:
     """Speaks `text` and writes it, 24 kHz mono, in the format that the file's name ends with. `voice` is a recording's
-    path or a voice's name.
+    path, a voice's name or a mix.
 
     Returns a line about what was written. Raises a `ServiceError`.
     """
@@ -29,12 +40,13 @@ async def say_to_file(
     encoder = encoder_for(output.suffix.lower().removeprefix(".") or "wav", field="output")
     check_source(settings.model, accept_cpml=settings.accept_cpml)
     reference = await asyncio.to_thread(_read_reference, settings, voice)
+    parts = parse_voice(voice) if reference is None else ((DEFAULT_VOICE, 1.0),)
+    choice = VoiceChoice(parts, reference, manner.emotion, manner.intensity)
+    request = SpeechRequest((Turn(text, language, choice, manner.speed),), seed, is_streaming=False)
     from serve_app.speech.service import SpeechService  # seconds: what is plainly wrong has been said
 
     service = await asyncio.to_thread(SpeechService.load, settings, logger.info)
     try:
-        name = DEFAULT_VOICE if reference is not None else voice
-        request = one_turn(text, language, name, reference=reference, speed=speed, seed=seed, is_streaming=False)
         samples, summary = await collect(service.stream(request))
     finally:
         service.close()

@@ -48,6 +48,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "local": ("*",),
     "say": ("*",),
     "batch": ("*",),
+    "voice_commands": ("*",),
     "bench": ("*",),
     "cli": ("*",),
     "__main__": ("*",),
