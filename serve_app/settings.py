@@ -118,6 +118,10 @@ class Settings(BaseSettings):
     max_jobs_running: int = Field(1, ge=1, description="jobs that one HTTP process has spoken at once")
     job_days: float = Field(7.0, gt=0.0, description="days after which a job and its speech are removed")
 
+    pronunciations_file: Path | None = Field(
+        None, description='words and how to write them so that they are said right: JSON, {"en": {"SQL": "sequel"}}'
+    )
+
     first_audio_timeout_s: float = Field(
         120.0, gt=0.0, description="longest wait for the first audio, once text and reference are read; then 429"
     )

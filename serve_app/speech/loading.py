@@ -33,6 +33,7 @@ from serve_app.settings import Settings
 from serve_app.speech.request import DEFAULT_VOICE
 from serve_app.speech.service import SpeechService
 from serve_app.speech.voice_room import VoiceRoom
+from serve_app.text.dictionary import Dictionary
 from serve_app.voices.catalogue import Catalogue
 from serve_app.voices.info import VoiceInfo
 from serve_app.voices.reference import ReferenceTrimmer
@@ -51,6 +52,8 @@ MADE_UP_VOICE = "this checkpoint brings no voices: the voice 'default' is a made
 
 def load_service(settings: Settings, progress: Progress, recorder: Metrics) -> SpeechService:
     """See `SpeechService.load`."""
+    file = settings.pronunciations_file
+    dictionary = Dictionary() if file is None else Dictionary.read(file)
     compute = choose_compute(settings.device, settings.dtype, settings.quantization)
     if compute.device.type == "cpu":
         use_cpu(settings.num_threads)
@@ -97,6 +100,7 @@ def load_service(settings: Settings, progress: Progress, recorder: Metrics) -> S
         recorder=recorder,
         num_bytes=max(0, taken_bytes(compute.device) - bytes_before) + engine.num_untouched_bytes,
         gpu_reporter=reporter,
+        dictionary=dictionary,
     )
 
 

@@ -7,6 +7,7 @@ from serve_app.errors import EmptyText
 from serve_app.model.config import CODE_RATE_HZ, ModelConfig
 from serve_app.model.tokenizer import Tokenizer
 from serve_app.speech.request import SpeechRequest, Turn, naming_turn
+from serve_app.text.dictionary import Dictionary
 from serve_app.text.languages import expected_codes, resolve_language
 from serve_app.text.pauses import Part, read
 from serve_app.text.sentences import split_sentences
@@ -29,9 +30,12 @@ class Sentence:
 class Script:
     """A request's sentences, written as far as they are asked for. Used by one thread at a time."""
 
-    def __init__(self, request: SpeechRequest, config: ModelConfig, tokenizer: Tokenizer) -> None:
+    def __init__(
+        self, request: SpeechRequest, config: ModelConfig, tokenizer: Tokenizer, dictionary: Dictionary
+    ) -> None:
         """Raises `UnsupportedLanguage`; the field of a dialogue's error names the turn: "turns.2.language"."""
         self._request, self._config, self._tokenizer = request, config, tokenizer
+        self._dictionary = dictionary
         self.sentences: list[Sentence] = []
         self.last_pause_s = 0.0  # of silence after the last sentence
         self.num_tokens = 0
@@ -56,7 +60,8 @@ class Script:
         for index, turn in enumerate(self._request.turns):
             num_before = len(self.sentences)
             self.last_pause_s += turn.pause_s
-            parts = read(turn.text, self._languages[index], turn.pronunciations)
+            pronunciations = self._dictionary.of(self._languages[index]) + turn.pronunciations
+            parts = read(turn.text, self._languages[index], pronunciations)
             while (part := self._next(parts, index)) is not None:
                 self._add(part, index, turn)
                 yield part

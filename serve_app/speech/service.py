@@ -28,6 +28,7 @@ from serve_app.speech.request import (
 from serve_app.speech.script import Script
 from serve_app.speech.speaking import Plan, SentenceSpeaker
 from serve_app.speech.voice_room import SpokenVoice, VoiceRoom
+from serve_app.text.dictionary import Dictionary
 from serve_app.voices.info import PreparedVoice
 
 
@@ -47,8 +48,9 @@ class SpeechService:
         recorder: Metrics = NOT_RECORDED,
         num_bytes: int = 0,
         gpu_reporter: GpuReporter | None = None,
+        dictionary: Dictionary | None = None,
     ) -> None:
-        self._config, self._tokenizer = config, tokenizer
+        self._config, self._tokenizer, self._dictionary = config, tokenizer, dictionary or Dictionary()
         self._speaker = SentenceSpeaker(config, tokenizer, engine, settings.max_slots_per_request, recorder)
         self._engine, self._voices = engine, voices
         self._device, self._notices = device, notices
@@ -107,7 +109,7 @@ class SpeechService:
     async def stream(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk]:
         """See `SpeechBackend`. The last chunk holds the summary, and no samples but of a pause at the text's end."""
         clock = Clock()
-        script = Script(request, self._config, self._tokenizer)
+        script = Script(request, self._config, self._tokenizer, self._dictionary)
         await asyncio.to_thread(script.extend, 1)
         clock.mark("text")
         voices = await self._voices.voices_of(request)

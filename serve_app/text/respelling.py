@@ -6,6 +6,7 @@ Linear in the text: all words are one pattern, a trie, so that none is looked fo
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 # A letter or digit of a script that puts spaces between words: beside one, a word of such letters does not end.
@@ -18,14 +19,20 @@ def respell(text: str, pronunciations: Sequence[tuple[str, str]]) -> str:
     """Each word, where it stands alone and in any case, becomes its spelling; the longer one where two begin alike."""
     if not pronunciations:
         return text
+    pattern, spellings = _compiled(tuple(pronunciations))
+    if not spellings:
+        return text
+    return pattern.sub(lambda match: spellings.get(_key(match[0]), match[0]), _nfc(text))
+
+
+@lru_cache(maxsize=32)
+def _compiled(pronunciations: tuple[tuple[str, str], ...]) -> tuple[re.Pattern[str], dict[str, str]]:
     spellings = {_key(word): spelling for word, spelling in pronunciations if _key(word)}
     spaced = [word for word in spellings if _IS_SPACED.match(word[0])]
     others = [word for word in spellings if not _IS_SPACED.match(word[0])]
     patterns = [f"(?<!{_SPACED}){_pattern(_trie(spaced))}"] if spaced else []
     patterns += [_pattern(_trie(others))] if others else []
-    if not patterns:
-        return text
-    return re.sub("|".join(patterns), lambda match: spellings.get(_key(match[0]), match[0]), _nfc(text))
+    return re.compile("|".join(patterns)), spellings
 
 
 def _nfc(text: str) -> str:

@@ -12,6 +12,7 @@ from serve_app.model.checkpoint import Checkpoint
 from serve_app.speech.request import SpeechRequest, Turn, VoiceChoice, one_turn
 from serve_app.speech.script import Script
 from serve_app.speech.service import SpeechService
+from serve_app.text.dictionary import Dictionary
 from tests.engine.support import largest_difference, run
 from tests.speech.support import SENTENCES, hear, serving
 
@@ -89,3 +90,10 @@ def test_text_of_several_blocks_is_spoken_whole(service: SpeechService, monkeypa
     in_blocks = run(hear(service, one_turn(text, "en", seed=5)))
     assert largest_difference(at_once.samples, in_blocks.samples) < 1e-4
     assert [each.text for each in in_blocks.summary.sentences] == list(SENTENCES)
+
+
+def test_words_of_the_service_are_said_as_it_says(service: SpeechService, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "_dictionary", Dictionary({"en": {"fox": "phoenix", "dog": "hound"}}))
+    turn = Turn(SENTENCES[0], "en", pronunciations=(("dog", "wolf"),))
+    heard = run(hear(service, SpeechRequest((turn,), seed=5)))
+    assert heard.summary.sentences[0].text == "The quick brown phoenix jumps over the wolf."
