@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
-from serve_app.api import dialogue, health, jobs, models, openai, report, styles, voices, websocket
+from serve_app.api import dialogue, health, jobs, models, openai, report, studio, styles, voices, websocket
 from serve_app.api.authentication import Authenticate
 from serve_app.api.connections import Connections
 from serve_app.api.deps import ApiState
@@ -68,7 +68,7 @@ def create_app(
         runner,
         connections or Connections(),
     )
-    for module in (health, report, openai, dialogue, websocket, jobs, voices, styles, models):
+    for module in (health, report, openai, dialogue, websocket, jobs, voices, styles, models, studio):
         app.include_router(module.router)
     add_error_handlers(app)
     max_voice_bytes = MAX_RECORDINGS * max_body_bytes

@@ -12,9 +12,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from serve_app.api.errors import send_error
 from serve_app.api.keys import ApiKey, KeyRing
 from serve_app.api.observation import Observation
+from serve_app.api.studio import PATHS as STUDIO_PATHS
 from serve_app.errors import RateLimited, Unauthorized
 
-OPEN_PATHS = frozenset({"/health/live", "/health/ready"})  # probes have no key
+OPEN_PATHS = frozenset({"/health/live", "/health/ready"}) | STUDIO_PATHS  # probes have no key; a page asks for one
 KEY_SUBPROTOCOL = "xtts-key."
 BUSY_RETRY_AFTER_S = 1.0
 
