@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import time
+import urllib.request
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,7 +64,9 @@ class Browser:
                 return result
             self.events.append(message)
 
-    def open(self, url: str, *, width: int = 1280, height: int = 900, language: str = "en", scheme: str = "light") -> None:
+    def open(
+        self, url: str, *, width: int = 1280, height: int = 900, language: str = "en", scheme: str = "light"
+    ) -> None:
         """The page anew, as somebody sees it with this screen, language and colour scheme."""
         self.command("Page.navigate", url="about:blank")
         self.events.clear()
@@ -171,8 +174,6 @@ def _port(profile: Path) -> int | None:
 
 
 def _page(port: int) -> str | None:
-    import urllib.request
-
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=10) as answer:
         pages = [each for each in json.load(answer) if each["type"] == "page"]
     return str(pages[0]["webSocketDebuggerUrl"]) if pages else None

@@ -10,7 +10,7 @@ import { Settings } from "./settings.js";
 import { Stage } from "./stage.js";
 import { VoiceList } from "./voices.js";
 
-const WATCH_MS = 4_000;
+const WATCH_MS = 2_000;
 const TABS = ["speak", "dialogue", "voices", "code"];
 const EXAMPLES = { en: "Hello. It is nice to meet you.", ko: "안녕하세요. 만나서 반갑습니다." };
 const ROUTES = { speak: "v1/audio/speech", dialogue: "v1/audio/dialogue" };
@@ -84,6 +84,7 @@ function choose(name) {
     tab.tabIndex = isChosen ? 0 : -1;
     byId(`panel-${each}`).hidden = !isChosen;
   }
+  byId("bar").hidden = !(name in ROUTES);
   if (name in ROUTES) spoken = name;
   if (name === "code") showCode(ROUTES[spoken], body());
 }
@@ -97,11 +98,8 @@ function onTabKey(event) {
 }
 
 function showStatus() {
-  const words = t(status, { model: catalogue.model, device: catalogue.device });
-  for (const id of ["status-word", "status"]) {
-    if (id === "status-word") byId(id).textContent = words;
-    else byId(id).dataset.state = status;
-  }
+  byId("status-word").textContent = t(status, { model: catalogue.model, device: catalogue.device });
+  byId("status").dataset.state = status;
   byId("notices").textContent = catalogue.notices.join(" · ");
 }
 

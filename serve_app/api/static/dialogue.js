@@ -20,7 +20,7 @@ export class Dialogue {
   begin() {
     const names = this.#catalogue.voices.map((each) => each.id);
     const others = names.filter((name) => name !== "default");
-    if (this.#turns.length === 0) this.#turns = [newTurn(others[0] ?? names[0]), newTurn(others[1] ?? names[0], 0.3)];
+    if (names.length > 0 && this.#turns.length === 0) this.#turns = [newTurn(others[0] ?? names[0]), newTurn(others[1] ?? names[0], 0.3)];
     this.render();
   }
 

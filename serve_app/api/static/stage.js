@@ -45,13 +45,14 @@ export class Stage {
     this.#take = take;
     this.#colours = colours;
     this.#waveform.clear();
-    this.#player.begin(rate);
-    this.#renderAll();
     const onSamples = (samples, turn) => {
       if (this.#take === take) this.#receive(take, samples, turn);
     };
+    const made = take.run({ onSamples, onWait: () => this.#renderAll() });
+    this.#player.begin(rate); // once the request is on its way: a loudspeaker may take a second to open
+    this.#renderAll();
     try {
-      await take.run({ onSamples, onWait: () => this.#renderAll() });
+      await made;
       if (this.#take === take && !take.isStopped) this.onDone(take);
     } catch (error) {
       if (this.#take === take) this.showError(error);
@@ -122,6 +123,7 @@ export class Stage {
 
   #renderAll() {
     const take = this.#take;
+    document.body.classList.toggle("has-take", take !== null);
     setEnabled(byId("save-wav"), take !== null && !take.isOpen && this.#player.length > 0);
     setEnabled(byId("save-mp3"), take !== null && !take.isOpen && this.#player.length > 0 && take.body !== null);
     byId("save-mp3").textContent = t("saveMp3");

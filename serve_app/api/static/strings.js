@@ -71,9 +71,8 @@ export const STRINGS = {
   intensity: ["Intensity", "세기"],
   speed: ["Speed", "속도"],
   seed: ["Seed", "시드"],
-  seedHint: ["a new one each time", "매번 새로"],
+  seedHint: ["random", "무작위"],
   keepSeed: ["Keep {seed}", "{seed} 고정"],
-  more: ["More", "더 보기"],
 
   dialogueHint: ["Each turn has a voice of its own. They are spoken side by side and heard in order.", "차례마다 다른 목소리를 쓸 수 있습니다. 함께 만들어지고 순서대로 들립니다."],
   turn: ["Turn {n}", "차례 {n}"],
@@ -108,8 +107,7 @@ export const STRINGS = {
   removeNamed: ["Remove {name}", "{name} 빼기"],
   useOnceNamed: ["Use {name} once", "{name} 한 번 쓰기"],
   voiceName: ["Name", "이름"],
-  description: ["Description", "설명"],
-  optional: ["optional", "선택"],
+  description: ["Description (optional)", "설명(선택)"],
   consent: ["I have the right to use this voice.", "이 목소리를 사용할 권리가 있습니다."],
   saveVoice: ["Save the voice", "목소리 저장"],
   savingVoice: ["Listening to the recordings…", "녹음을 듣는 중…"],
@@ -132,7 +130,6 @@ export const STRINGS = {
   codeHint: ["The same, without this page. A key is read from XTTS_API_KEY.", "이 페이지 없이 같은 결과를 얻는 방법입니다. 키는 XTTS_API_KEY에서 읽습니다."],
   copy: ["Copy", "복사"],
   copied: ["Copied", "복사됨"],
-  copyNamed: ["Copy {name}", "{name} 복사"],
 
   errKey: ["This service wants an API key.", "이 서비스는 API 키가 필요합니다."],
   errKeyDo: ["Type one above; whoever runs the service gives it to you.", "위에 키를 입력하세요. 서비스 관리자에게 받을 수 있습니다."],
