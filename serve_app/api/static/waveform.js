@@ -2,6 +2,7 @@
 const BIN_S = 0.01;
 const BAR_PX = 3;
 const PITCH_PX = 5;
+const MAX_GAIN = 3.5; // what is quiet fills the stage too, and silence stays silent
 const WINDOWS_S = [6, 9, 14, 20, 30, 45, 60, 90, 140, 200, 300, 450, 600];
 
 export class Waveform {
@@ -11,6 +12,8 @@ export class Waveform {
   #partial = { peak: 0, count: 0 };
   #turns = []; // [{bin, turn}]: from this bin on, that turn speaks
   #shownS = WINDOWS_S[0];
+  #loudest = 0;
+  #gain = 1;
   #colours = {};
 
   constructor(canvas) {
@@ -32,6 +35,7 @@ export class Waveform {
     this.#turns = [];
     this.#partial = { peak: 0, count: 0 };
     this.#shownS = WINDOWS_S[0];
+    this.#loudest = 0;
   }
 
   append(samples, rate, turn) {
@@ -41,6 +45,7 @@ export class Waveform {
       this.#partial.peak = Math.max(this.#partial.peak, Math.abs(sample));
       if (++this.#partial.count === perBin) {
         this.#bins.push(this.#partial.peak / 32768);
+        this.#loudest = Math.max(this.#loudest, this.#bins.at(-1));
         this.#partial = { peak: 0, count: 0 };
       }
     }
@@ -56,18 +61,19 @@ export class Waveform {
     const target = this.#windowS(isLive);
     this.#shownS = this.isStill ? target : this.#shownS + (target - this.#shownS) * 0.18;
     if (Math.abs(target - this.#shownS) < 0.01) this.#shownS = target;
+    const gain = Math.min(MAX_GAIN, 0.92 / Math.max(this.#loudest, 0.01));
+    this.#gain = this.isStill ? gain : this.#gain + (gain - this.#gain) * 0.12;
     const context = this.#context;
     context.clearRect(0, 0, width, height);
     const count = Math.floor(width / PITCH_PX);
     const binsPerBar = this.#shownS / BIN_S / count;
     for (let bar = 0; bar < count; bar++) {
       const bin = bar * binsPerBar;
-      if (bin < this.#bins.length) this.#bar(bar, this.#peak(bin, binsPerBar), height, bin * BIN_S < positionS, bin);
+      if (bin < this.#bins.length) this.#bar(bar, this.#loudness(bin, binsPerBar), height, bin * BIN_S < positionS, bin);
       else this.#dot(bar, count, height, isWaiting && !this.isStill ? nowMs : null);
     }
     this.#marks(width, height);
     if (this.#bins.length && positionS > 0) this.#head((positionS / this.#shownS) * width, height);
-    return this.#shownS !== target;
   }
 
   #windowS(isLive) {
@@ -76,16 +82,21 @@ export class Waveform {
     return WINDOWS_S.find((each) => each >= neededS * 1.03) ?? neededS * 1.2;
   }
 
-  #peak(bin, binsPerBar) {
-    let peak = 0;
-    const end = Math.min(this.#bins.length, Math.max(bin + binsPerBar, bin + 1));
-    for (let index = Math.floor(bin); index < end; index++) peak = Math.max(peak, this.#bins[index]);
-    return peak;
+  // Between the loudest and the mean of a bar's bins: the first alone would look like a wall.
+  #loudness(bin, binsPerBar) {
+    const start = Math.floor(bin);
+    const end = Math.min(this.#bins.length, Math.max(Math.ceil(bin + binsPerBar), start + 1));
+    let [peak, sum] = [0, 0];
+    for (let index = start; index < end; index++) {
+      peak = Math.max(peak, this.#bins[index]);
+      sum += this.#bins[index];
+    }
+    return (peak + sum / (end - start)) / 2;
   }
 
-  #bar(bar, peak, height, isHeard, bin) {
+  #bar(bar, loudness, height, isHeard, bin) {
     const context = this.#context;
-    const tall = Math.max(BAR_PX, Math.pow(peak, 0.75) * (height - 18));
+    const tall = Math.max(BAR_PX, Math.min(1, loudness * this.#gain) * (height - 18));
     context.fillStyle = this.#colours.turns[this.#turnAt(bin) % this.#colours.turns.length];
     context.globalAlpha = isHeard ? 1 : 0.34;
     context.beginPath();
@@ -118,7 +129,9 @@ export class Waveform {
 
   #head(x, height) {
     this.#context.fillStyle = this.#colours.head;
-    this.#context.fillRect(Math.min(x, this.#canvas.clientWidth - 1.5), 0, 1.5, height);
+    this.#context.globalAlpha = 0.6;
+    this.#context.fillRect(Math.min(x, this.#canvas.clientWidth - 1.5), 0, 1.5, height - 8);
+    this.#context.globalAlpha = 1;
   }
 
   #turnAt(bin) {
