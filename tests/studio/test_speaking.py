@@ -169,6 +169,8 @@ def test_page_waits_for_the_model(browser: Browser, server: Server) -> None:
     assert browser.text("#said") == "The model is loading; it will be tried again"
     browser.click("#stop")
     browser.wait("document.querySelector('#line').textContent.startsWith('Stopped')")
+    browser.click("#tab-code")
+    assert '"voice": "default"' in browser.text("#curl")  # which is what it will be asked for once it is there
     server.backend.configure(is_ready=True)
     browser.wait("document.querySelector('#status').dataset.state === 'modelReady'")
 

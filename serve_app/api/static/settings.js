@@ -55,7 +55,8 @@ export class Settings {
   }
 
   #voice() {
-    const [first, second, share] = [byId("voice").value, byId("blend").value, Number(byId("blend-share").value)];
+    const first = byId("voice").value || "default"; // before the voices are known
+    const [second, share] = [byId("blend").value, Number(byId("blend-share").value)];
     if (!second || second === first || share === 0) return first;
     return share === 100 ? second : `${first}(${100 - share})+${second}(${share})`;
   }
