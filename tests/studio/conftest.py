@@ -13,6 +13,7 @@ from tests.studio.browser import Browser, browsing
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Generator[Browser]:
     with browsing(tmp_path_factory.mktemp("browser")) as browser:
+        browser.run("new AudioContext().resume()")  # the first one opens the loudspeaker, which takes a while
         yield browser
 
 

@@ -37,7 +37,7 @@ new MutationObserver(() => window.lines.push(document.querySelector('#line').tex
 
 
 def test_speech_is_played_sample_for_sample(page: Browser, server: Server) -> None:
-    server.backend.configure(chunk_delay_s=0.01)
+    server.backend.configure(chunk_delay_s=0.1)
     page.run(NOTE_LINES)
     speak(page)
     page.wait(IS_OVER)
