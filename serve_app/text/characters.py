@@ -6,7 +6,9 @@ Knows characters and languages, no sentences; a rule that needs more than one ch
 import unicodedata
 from functools import lru_cache
 
-from serve_app.text.languages import primary_subtag
+from anyascii import anyascii
+
+from serve_app.text.languages import find_language, primary_subtag
 
 # A joint asks for a space if it ends up between two letters or digits ("2½" is not "21/2"), and is dropped elsewhere.
 # A break is the end of a paragraph. Both are control characters, which no text keeps, so they cannot be in the input.
@@ -14,7 +16,7 @@ JOINT = "\x1f"
 BREAK = "\x1e"
 
 _ASCII_PUNCTUATION = frozenset(".,;:!?'\"()-/&@%#$£°")
-_KEPT = frozenset("¿¡؟،؛।€ªº") | _ASCII_PUNCTUATION
+_KEPT = frozenset("¿¡؟،؛।€¥₩₹₺₽ªº") | _ASCII_PUNCTUATION
 
 _UNIFIED = {
     **dict.fromkeys("“”„‟«»″〝〞〟＂「」『』《》〈〉﹁﹂﹃﹄｢｣", '"'),
@@ -47,29 +49,28 @@ _KEPT_EAST_ASIAN = {mark: mark for mark in _EAST_ASIAN} | {"｡": "。", "､": 
 _JAPANESE_VARIANTS = dict(zip("髙﨑𠮷德濵邊閒瀨冨", "高崎吉徳浜辺間瀬富", strict=True))
 _JAPANESE = {"℃": "度", "°": "度", "・": "・", "･": "・", "〆": "しめ", **_JAPANESE_VARIANTS}
 
-# Words for signs that coqui's cleaners leave unread: № € ¥ ₩ ₹ + = and, where they misread them, $ £.
-_SIGNS = "№€¥₩₹+=$£"
+# Words for signs that mean the same with and without a number. Money is read in `reading`.
+_SIGNS = "№+="
 _SIGN_WORDS = {
-    "en": "number euro yen won rupees plus equals",
-    "es": "número euros yenes wones rupias más igual",
-    "fr": "numéro euros yens wons roupies plus égale",
-    "de": "Nummer Euro Yen Won Rupien plus gleich",
-    "it": "numero euro yen won rupie più uguale",
-    "pt": "número euros ienes wons rupias mais igual",
-    "pl": "numer euro jenów wonów rupii plus równa",
-    "tr": "numara avro yen won rupi artı eşittir",
-    "ru": "номер евро иен вон рупий плюс равно",
-    "nl": "nummer euro yen won roepie plus is",
-    "cs": "číslo euro jenů wonů rupií plus rovná",
-    "ar": "رقم يورو ين وون روبية زائد يساوي دولار جنيه",
-    "zh": "编号 欧元 元 韩元 卢比 加 等于 美元 英镑",
-    "hu": "szám euró jen von rúpia plusz egyenlő",
-    "ko": "번호 유로 엔 원 루피 더하기 는 달러 파운드",
-    "ja": "番号 ユーロ 円 ウォン ルピー プラス イコール ドル ポンド",
-    "hi": "नंबर यूरो येन वॉन रुपये प्लस बराबर डॉलर पाउंड",
+    "en": "number plus equals",
+    "es": "número más igual",
+    "fr": "numéro plus égale",
+    "de": "Nummer plus gleich",
+    "it": "numero più uguale",
+    "pt": "número mais igual",
+    "pl": "numer plus równa",
+    "tr": "numara artı eşittir",
+    "ru": "номер плюс равно",
+    "nl": "nummer plus is",
+    "cs": "číslo plus rovná",
+    "ar": "رقم زائد يساوي",
+    "zh": "编号 加 等于",
+    "hu": "szám plusz egyenlő",
+    "ko": "번호 더하기 는",
+    "ja": "番号 プラス イコール",
+    "hi": "नंबर प्लस बराबर",
 }
-_JAPANESE_SIGN_WORDS = {"%": "パーセント", "&": "アンド", "@": "アットマーク", "#": "シャープ"}
-
+_LATIN_LETTERS = frozenset("áàâäãåąæçćčďéèêëęěíìîïıłñńňóòôöőõøœřśšşťúùûüűůýÿźżžğß")
 _SPELLED_OUT_TAGS = ("<super>", "<sub>", "<fraction>", "<circle>", "<square>")
 _SHAPE_TAGS = (
     "<wide>",
@@ -86,9 +87,8 @@ _SHAPE_TAGS = (
 
 @lru_cache(maxsize=64)
 def sign_words(primary: str) -> dict[str, str]:
-    """Signs that a language's front-end would drop or misread, and the word to say instead. Takes a primary subtag."""
-    words = dict(zip(_SIGNS, _SIGN_WORDS.get(primary, "").split(), strict=False))
-    return words | _JAPANESE_SIGN_WORDS if primary == "ja" else words
+    """Signs that a language's front-end would drop, and the word to say instead. Takes a primary subtag."""
+    return dict(zip(_SIGNS, _SIGN_WORDS.get(primary, "").split(), strict=False))
 
 
 @lru_cache(maxsize=16_384)
@@ -113,7 +113,9 @@ def replacement(char: str, language: str) -> str | None:
     tag, _, _ = unicodedata.decomposition(char).partition(" ")
     if tag.startswith("<"):
         return _decomposed(char, tag, category, language)
-    return char if category[0] in "LMN" and category != "Me" else _of_symbol(char, category)
+    if category[0] in "LMN" and category != "Me":
+        return spelled(char, language)
+    return _of_symbol(char, category)
 
 
 @lru_cache(maxsize=64)
@@ -123,6 +125,27 @@ def _language_table(primary: str) -> dict[str, str]:
     if primary == "zh":
         return _KEPT_EAST_ASIAN | {"・": " ", "･": " "}
     return _EAST_ASIAN | {"・": " ", "･": " "}
+
+
+def spelled(char: str, language: str) -> str:
+    """A letter, mark or number as the language's readers can spell it: in Latin letters where it is none of its own."""
+    if char.isascii():
+        return char
+    name = unicodedata.name(char, "").split(" ")[0].split("-")[0]
+    entry = find_language(language)
+    if entry is None or name in ("COMBINING", "") or (name != "LATIN" and name in entry.scripts) or char in "ªº":
+        return char
+    if name == "LATIN" and _is_usual_latin(char, primary_subtag(language)):
+        return char
+    latin = anyascii(char)
+    return latin if latin.isalnum() else char
+
+
+def _is_usual_latin(char: str, primary: str) -> bool:
+    """Whether the vocabulary knows it; English, whose models may read phonemes, drops only accents by itself."""
+    if primary == "en":
+        return unicodedata.normalize("NFD", char)[0].isascii()
+    return char.lower() in _LATIN_LETTERS or char in "İ"
 
 
 def _of_symbol(char: str, category: str) -> str | None:

@@ -1,6 +1,6 @@
 """Cleans text so that it can be read aloud, and reports what had to be left out.
 
-Numbers, currencies beside them and abbreviations are read out by the checkpoint's own cleaners, later.
+Numbers, what stands beside them and abbreviations are read in `reading`, later.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from serve_app.errors import EmptyText
-from serve_app.text.characters import BREAK, JOINT, replacement, sign_words
+from serve_app.text.characters import BREAK, JOINT, replacement, sign_words, spelled
 from serve_app.text.languages import find_language, primary_subtag
 
 _MAX_NAMED = 10  # characters named in one warning
@@ -22,7 +22,6 @@ _RULE = re.compile(r"^[ \t]*([-=_*~#])(?:[ \t]*\1){2,}[ \t]*$", re.MULTILINE)
 _BULLET = re.compile(r"(?:\n|\A)[ \t]*(?:[-*+•‣◦▪●·][ \t]+|(?=\d{1,3}[.)][ \t]))")
 _PARAGRAPH = re.compile(r"\n(?:[ \t\u00a0\u3000]*\n)+|\u2029")
 
-_THOUSANDS_COMMA = re.compile(r"(?<=\d),(?=\d{3}(?!\d))|(?<=\d),(?=\d\d,\d)")
 _JOINT_IN_WORDS = re.compile(rf"(?<=[^\W_{_EAST_ASIAN}]){JOINT}+(?=[^\W_{_EAST_ASIAN}])")
 
 _ELONGATION = re.compile(r"(?<=[^\W\d_])~+(?![^\W_])")
@@ -36,10 +35,6 @@ _EMPTY_BRACKETS = re.compile(r"\(\s*\)")
 _SPACE_BEFORE = re.compile(r"\s+(?=[,;:!?،؛؟।。、，！？；：)](?!\d)|\.+(?:\s|$))|(?<=\()\s+")
 _SPACES = re.compile(r"\s+")
 _ENDS_A_PARAGRAPH = frozenset(".!?।؟。！？,;:-،؛、，；：")
-
-# Where coqui's cleaners read an amount of these rightly, the sign stays beside its number.
-_READS_EURO = frozenset(("en", "es", "fr", "de", "it", "pt", "pl", "ru", "nl", "cs", "hu"))
-_READS_THOUSANDS_COMMA_AS_DECIMAL = frozenset(("zh", "ja", "ko", "hi"))
 
 
 @dataclass(frozen=True)
@@ -67,7 +62,7 @@ def normalize(text: str, language: str) -> NormalizedText:
         raise EmptyText(
             "the text holds nothing that can be read aloud; send at least a letter or a digit", field="text"
         )
-    return NormalizedText(tidy, _warnings(tidy, unreadable, language))
+    return NormalizedText(tidy, _warnings(text, tidy, unreadable, language))
 
 
 def _mark_paragraphs(text: str) -> str:
@@ -94,20 +89,9 @@ def _full_width(kana: re.Match[str]) -> str:
 
 
 def _say_signs(text: str, primary: str) -> str:
-    """Signs the language's cleaners would drop or misread, as words behind their number."""
-    if primary in _READS_THOUSANDS_COMMA_AS_DECIMAL:
-        text = _THOUSANDS_COMMA.sub("", text)
+    """Signs that the language's cleaners would drop, as words."""
     for sign, word in sign_words(primary).items():
-        if sign not in text:
-            continue
-        escaped, spoken = re.escape(sign), f"{JOINT}{word}{JOINT}"
-        if sign == "€" and primary in _READS_EURO:
-            text = re.sub(r"(?<=\d)\s€", "€", text)
-            text = re.sub(r"(?<!\d)€(?!\d)", spoken, text)
-            continue
-        if sign in "€¥₩₹$£":
-            text = re.sub(rf"{escaped}\s?(\d[\d.,]*\d|\d)", rf"{JOINT}\1{spoken}", text)
-        text = text.replace(sign, spoken)
+        text = text.replace(sign, f"{JOINT}{word}{JOINT}")
     return text
 
 
@@ -132,16 +116,20 @@ def _tidy(text: str) -> str:
     return _SPACES.sub(" ", _SPACE_BEFORE.sub("", text)).strip()
 
 
-def _warnings(text: str, unreadable: Counter[str], language: str) -> tuple[str, ...]:
+def _warnings(sent: str, text: str, unreadable: Counter[str], language: str) -> tuple[str, ...]:
     warnings = []
     if unreadable:
         named = ", ".join(f"{_shown(char)} ({count})" for char, count in unreadable.most_common(_MAX_NAMED))
         rest = len(unreadable) - _MAX_NAMED
         more = f" and {rest} more" if rest > 0 else ""
         warnings.append(f"left out, because it cannot be read aloud: {named}{more}")
-    foreign = _foreign_letters(text, language)
     entry = find_language(language)
-    if foreign and entry is not None:
+    if entry is None:
+        return tuple(warnings)
+    if respelled := [char for char in dict.fromkeys(sent) if char.isalpha() and spelled(char, language) != char]:
+        named = " ".join(respelled[:_MAX_NAMED])
+        warnings.append(f"read as Latin letters, because {entry.english_name} does not use them: {named}")
+    if foreign := _foreign_letters(text, language):
         named = " ".join(foreign[:_MAX_NAMED])
         warnings.append(f"letters that {entry.english_name} does not use may stay silent or be misread: {named}")
     return tuple(warnings)

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 
 from serve_app.errors import EmptyText, RequestError
 from serve_app.text.boundaries import sentence_ends
+from serve_app.text.languages import primary_subtag
 from serve_app.text.normalize import normalize
+from serve_app.text.reading.addresses import say_addresses
+from serve_app.text.reading.aloud import read_aloud
 from serve_app.text.respelling import respell
 
 MAX_PAUSE_S = 10.0
@@ -22,7 +25,7 @@ _MARK = re.compile(r"\[ ?pause ?: ?(\d{1,9}(?:\.\d{1,9})?) ?s? ?\]", re.IGNORECA
 
 @dataclass(frozen=True)
 class Part:
-    """Normalised text that is read in one go, and the silence before it. `warnings` are sentences for the caller.
+    """Text in words that is read in one go, and the silence before it. `warnings` are sentences for the caller.
 
     The text of a last part may be empty: its silence ends the text.
     """
@@ -33,7 +36,7 @@ class Part:
 
 
 def read(text: str, language: str, pronunciations: Sequence[tuple[str, str]] = ()) -> Iterator[Part]:
-    """Each part is respelled and normalised (see `respell`, `normalize`); one with nothing to read is left out, the
+    """Each part is respelled, normalised and its figures said in words (see `respell`, `normalize`, `read_aloud`); one with nothing to read is left out, the
     pauses around it are added.
 
     Raises, before the first part, `RequestError` for a pause over 10 s or more than 600 s together; `EmptyText` at the
@@ -49,11 +52,12 @@ def read(text: str, language: str, pronunciations: Sequence[tuple[str, str]] = (
     for piece, mark_s in zip(pieces[::2], [*marks, 0.0], strict=True):
         for block in blocks(piece, language, BLOCK_CHARS):
             try:
-                normalized = normalize(respell(block, pronunciations), language)
+                addressed = say_addresses(respell(block, pronunciations), primary_subtag(language))
+                normalized = normalize(addressed, language)
             except EmptyText as error:
                 empty = error
                 continue
-            yield Part(normalized.text, pause_s, normalized.warnings)
+            yield Part(read_aloud(normalized.text, language), pause_s, normalized.warnings)
             is_readable, pause_s = True, 0.0
         pause_s += mark_s
     if not is_readable:
