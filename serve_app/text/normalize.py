@@ -126,13 +126,18 @@ def _warnings(sent: str, text: str, unreadable: Counter[str], language: str) -> 
     entry = find_language(language)
     if entry is None:
         return tuple(warnings)
-    if respelled := [char for char in dict.fromkeys(sent) if char.isalpha() and spelled(char, language) != char]:
+    if respelled := [char for char in dict.fromkeys(sent) if _is_respelled(char, language)]:
         named = " ".join(respelled[:_MAX_NAMED])
         warnings.append(f"read as Latin letters, because {entry.english_name} does not use them: {named}")
     if foreign := _foreign_letters(text, language):
         named = " ".join(foreign[:_MAX_NAMED])
         warnings.append(f"letters that {entry.english_name} does not use may stay silent or be misread: {named}")
     return tuple(warnings)
+
+
+def _is_respelled(char: str, language: str) -> bool:
+    is_other_look = unicodedata.decomposition(char).startswith("<")
+    return char.isalpha() and not is_other_look and spelled(char, language) != char
 
 
 def _shown(char: str) -> str:

@@ -36,8 +36,8 @@ class Part:
 
 
 def read(text: str, language: str, pronunciations: Sequence[tuple[str, str]] = ()) -> Iterator[Part]:
-    """Each part is respelled, normalised and its figures said in words (see `respell`, `normalize`, `read_aloud`); one with nothing to read is left out, the
-    pauses around it are added.
+    """Each part is respelled, normalised and its figures said in words (see `respell`, `normalize`, `read_aloud`); one
+    with nothing to read is left out, the pauses around it are added.
 
     Raises, before the first part, `RequestError` for a pause over 10 s or more than 600 s together; `EmptyText` at the
     end where no part could be read.

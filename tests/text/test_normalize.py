@@ -62,12 +62,8 @@ def test_normalize_compatibility_characters_keep_how_they_read(text: str, langua
 @pytest.mark.parametrize(
     ("text", "language", "expected"),
     [
-        ("5 €", "fr", "5€"),
-        ("5€ $3 ¥100", "zh-cn", "5欧元 3美元 100元"),
-        ("50% & 30°", "ja", "50パーセント アンド 30度"),
+        ("30°", "ja", "30度"),
         ("1 + 2 = 3", "de", "1 plus 2 gleich 3"),
-        ("€5", "ar", "5 يورو"),
-        ("1,234,567원", "ko", "1234567원"),
         ("1,234 items", "en", "1,234 items"),
         ("10~20명, 안녕~", "ko", "10-20명, 안녕"),
     ],
@@ -124,10 +120,12 @@ def test_normalize_many_unreadable_kinds_give_one_short_warning() -> None:
     assert "and 54 more" in warning
 
 
-def test_normalize_letters_of_another_script_stay_and_are_reported() -> None:
+def test_normalize_letters_of_another_script_become_latin_and_are_reported() -> None:
     result = normalize("안녕 世界", "ko")
-    assert result.text == "안녕 世界"
+    assert result.text == "안녕 ShiJie"
     assert "Korean" in result.warnings[0] and "世 界" in result.warnings[0]
+    assert normalize("Достоевский in Ελλάδα", "fr").text == "Dostoevskiy in Ellada"
+    assert normalize("Ærøskøbing", "en").text == "Aeroskobing"
     assert normalize("コーヒー、々、〇", "ja").warnings == ()
 
 

@@ -10,7 +10,30 @@ from serve_app.text.reading.words import Words
 _BEFORE_NUMBERS = frozenset(("No.", "n.", "S.", "č.", "str.", "стр.", "ص.", "m."))
 # May be a sentence's last word, whatever follows.
 _MAY_END = frozenset(
-    "etc. usw. ecc. stb. atd. apod. itd. itp. enz. Inc. Ltd. Corp. Jr. Sr. vb. т.д. т.п. إلخ. Ltda. n.e. p.n.e. o.ä.".split()
+    [
+        "etc.",
+        "usw.",
+        "ecc.",
+        "stb.",
+        "atd.",
+        "apod.",
+        "itd.",
+        "itp.",
+        "enz.",
+        "Inc.",
+        "Ltd.",
+        "Corp.",
+        "Jr.",
+        "Sr.",
+        "vb.",
+        "т.д.",
+        "т.п.",
+        "إلخ.",
+        "Ltda.",
+        "n.e.",
+        "p.n.e.",
+        "o.ä.",
+    ]
 )
 
 

@@ -18,7 +18,7 @@ _POLISH_YEAR = re.compile(r"(?<![\d.,])(?:(?<=[Ww] )|(?P<other>))(\d{4}) ?(?:rok
 _TRAILS = {"ru": r"(?: ?(?:года|г\.))?", "pl": r"(?: ?(?:roku|r\.))?"}
 _HUNGARIAN_ENDINGS = r"(?:\.|-(?P<ending>[áaeé]n|[ai]|i|áig|éig|ától|étől))?"
 _LAST_WORD = re.compile(rf"({LETTER}+)[ ]$")
-_DE_N = frozenset("am vom zum beim bis den dem seit ab".split())
+_DE_N = frozenset(["am", "vom", "zum", "beim", "bis", "den", "dem", "seit", "ab"])
 _LAST_DAY, _LAST_MONTH = 31, 12
 
 

@@ -18,6 +18,8 @@ _APOSTROPHES = re.compile(r"(?<=\d)'(?=\d{3}(?!\d))")
 _RANGE = re.compile(r"(?<=[\d%°])-(?=\d)")
 _MINUS = re.compile(r"(?<![\w)%°])-(?=[$€£¥₩₹]?\d)")
 _MIXED = re.compile(r"(?<![\d./,])(?:(\d{1,3}) )?(\d{1,4})/(\d{1,4})(?![\d/]|[.,]\d)")
+_POINT_FIRST = re.compile(r"(?<![\w.])\.(?=\d)")
+_MIN_PLAIN_DIGITS = 10  # without marks between thousands it is no amount
 _YEARS = {"en": (range(1_100, 2_000), range(2_010, 2_100)), "de": (range(1_100, 2_000),), "nl": (range(1_100, 2_000),)}
 
 _ORDINALS = {
@@ -39,8 +41,30 @@ _DOTTED_ORDINALS = {
     **{each: re.compile(rf"(?<![\w.,])(\d{{1,4}})\.(?= ({LETTER}))") for each in ("cs", "pl", "hu", "tr")},
 }
 _LAST_WORD = re.compile(rf"({LETTER}+)[ ]$")
-_DE_N = frozenset("am im vom zum zur beim dem den des der einem einen eines seit ab bis diesem jeden jedem".split())
-_DE_E = frozenset("die das der dieser diese dieses".split())
+_DE_N = frozenset(
+    [
+        "am",
+        "im",
+        "vom",
+        "zum",
+        "zur",
+        "beim",
+        "dem",
+        "den",
+        "des",
+        "der",
+        "einem",
+        "einen",
+        "eines",
+        "seit",
+        "ab",
+        "bis",
+        "diesem",
+        "jeden",
+        "jedem",
+    ]
+)
+_DE_E = frozenset(["die", "das", "der", "dieser", "diese", "dieses"])
 _KOREAN_COUNTERS = re.compile(r"(?<![\d제.,])(\d{1,2}) ?(시간|개월|시|살|개|명|마리|잔|권|병|송이|켤레|그루|가지|사람)")
 _KOREAN_MONTHS = re.compile(r"(?<!\d)(1[0-2]|0?[1-9]) ?월")
 _BEFORE_ENDINGS = {"tr": "'", "hu": "-"}  # an ending belongs to the number's word: "2024'te", "5-ös"
@@ -165,6 +189,7 @@ def say_rest(text: str, language: str, words: Words) -> str:
     if language == "ko":
         text = _KOREAN_MONTHS.sub(lambda match: words.months[int(match[1]) - 1], text)
         text = _KOREAN_COUNTERS.sub(_korean_count, text)
+    text = _POINT_FIRST.sub(spoken(words.point), text)
     text = _ANY_NUMBER.sub(lambda match: spoken(_say_alone(match[0], language)), text)
     mark = _BEFORE_ENDINGS.get(language)
     return re.sub(rf"{JOINT}{mark}(?={LETTER})", "", text) if mark else text
@@ -198,6 +223,8 @@ def _decimals(decimals: str, language: str, words: Words) -> str:
 def _say_alone(token: str, language: str) -> str:
     if len(token) == 4 and any(token.isdecimal() and int(token) in years for years in _YEARS.get(language, ())):
         return year(int(token), language)
+    if len(token) >= _MIN_PLAIN_DIGITS and token.isdecimal() and not token.endswith("000"):
+        return digits(token, language)  # a telephone's or an account's
     return say_number(token, language)
 
 

@@ -4,11 +4,33 @@ import re
 
 from num2words import num2words
 
-_CZECH = (
-    "nultý první druhý třetí čtvrtý pátý šestý sedmý osmý devátý desátý jedenáctý dvanáctý třináctý čtrnáctý patnáctý "
-    "šestnáctý sedmnáctý osmnáctý devatenáctý"
-).split()
-_CZECH_TENS = ("", "", *"dvacátý třicátý čtyřicátý padesátý šedesátý sedmdesátý osmdesátý devadesátý".split())
+_CZECH = [
+    "nultý",
+    "první",
+    "druhý",
+    "třetí",
+    "čtvrtý",
+    "pátý",
+    "šestý",
+    "sedmý",
+    "osmý",
+    "devátý",
+    "desátý",
+    "jedenáctý",
+    "dvanáctý",
+    "třináctý",
+    "čtrnáctý",
+    "patnáctý",
+    "šestnáctý",
+    "sedmnáctý",
+    "osmnáctý",
+    "devatenáctý",
+]
+_CZECH_TENS = (
+    "",
+    "",
+    *["dvacátý", "třicátý", "čtyřicátý", "padesátý", "šedesátý", "sedmdesátý", "osmdesátý", "devadesátý"],
+)
 _CZECH_HUNDREDS = {100: "stý", 200: "dvoustý", 1_000: "tisící", 2_000: "dvoutisící"}
 # Endings of a Russian ordinal of the masculine: -ый or -ой, and those of "третий".
 _HARD = {"я": "ая", "е": "ое", "го": "ого", "му": "ому", "м": "ом", "х": "ых", "ю": "ую", "ми": "ыми"}

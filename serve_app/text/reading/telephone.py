@@ -29,7 +29,8 @@ def say_telephones(text: str, language: str, words: Words) -> str:
 def _pattern(language: str) -> re.Pattern[str]:
     plus = re.escape(sign_words(language).get("+", "+"))
     return re.compile(
-        rf"(?<![\d.,:/$€£¥₩₹-])(?P<plus>(?:\+|(?<!\w){plus}) ?)?(?P<groups>\(?\d{{1,8}}\)?(?:(?: ?[/-] ?|[ .])\(?\d{{1,8}}\)?){{1,7}})"
+        rf"(?<![\d.,:/$€£¥₩₹-])(?P<plus>(?:\+|(?<!\w){plus}) ?)?"
+        rf"(?P<groups>\(?\d{{1,8}}\)?(?:(?: ?[/-] ?|[ .])\(?\d{{1,8}}\)?){{1,7}})"
         r"(?!\d|[%:/]|[.,-]\d)"
     )
 

@@ -2,7 +2,7 @@
 
 import re
 
-from serve_app.text.reading.figures import agreed, form_of, spoken
+from serve_app.text.reading.figures import UNSPACED, agreed, form_of, spoken
 from serve_app.text.reading.numerals import cardinal, korean_native
 from serve_app.text.reading.slavic import polish_feminine
 from serve_app.text.reading.words import Words
@@ -84,10 +84,11 @@ def _say(hour: int, minute: int, second: str | None, language: str, words: Words
     if second is None or int(second) == 0:
         return said
     of_second = words.units.get("s") or words.units.get("сек") or words.units.get("sec") or words.units.get("sn")
-    joint = "" if language in ("zh", "ja") else " "
+    joint = "" if language in UNSPACED else " "
+    linked = joint if language in (*UNSPACED, "ko") else f" {words.signs['&']} "
     name = form_of(of_second, str(int(second)), language) if of_second else ""
     number = agreed(cardinal(int(second), language), language, of_second.gender if of_second else "")
-    return f"{said}{joint}{number}{joint}{name}".rstrip()
+    return f"{said}{linked}{number}{joint}{name}".rstrip()
 
 
 def _hour(hour: int, language: str) -> str:

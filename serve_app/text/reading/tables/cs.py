@@ -49,16 +49,20 @@ WORDS = Words(
         "GB = m: gigabajt|gigabajty|gigabajtů|gigabajtu; TB = m: terabajt|terabajty|terabajtů|terabajtu"
     ),
     currencies=currencies(
-        "Kč = f: koruna|koruny|korun|koruny + m: haléř|haléře|haléřů; $ = m: dolar|dolary|dolarů|dolaru + m: cent|centy|centů; "
-        "€ = n: euro|eura|eur|eura + m: cent|centy|centů; £ = f: libra|libry|liber|libry + f: pence; ¥ = m: jen|jeny|jenů|jenu; "
+        "Kč = f: koruna|koruny|korun|koruny + m: haléř|haléře|haléřů; "
+        "$ = m: dolar|dolary|dolarů|dolaru + m: cent|centy|centů; "
+        "€ = n: euro|eura|eur|eura + m: cent|centy|centů; £ = f: libra|libry|liber|libry + f: pence; "
+        "¥ = m: jen|jeny|jenů|jenu; "
         "₩ = m: won|wony|wonů|wonu; ₹ = f: rupie|rupie|rupií|rupie; zł = m: zlotý|zloté|zlotých|zlotého; "
         "Ft = m: forint|forinty|forintů|forintu; ₺ = f: lira|liry|lir|liry; ₽ = m: rubl|rubly|rublů|rublu; "
         "CHF = m: švýcarský frank|švýcarské franky|švýcarských franků|švýcarského franku"
     ),
     scales=("tisíc", "tis.", "milion", "miliony", "milionů", "mil.", "miliarda", "miliardy", "miliard", "mld."),
     abbreviations=pairs(
-        "např. = například; atd. = a tak dále; apod. = a podobně; tj. = to je; tzv. = takzvaný; dr. = doktor; Ing. = inženýr; "
-        "prof. = profesor; č. = číslo; ul. = ulice; sv. = svatý; cca = cirka; hod. = hodin; mil. = milionů; mld. = miliard; "
+        "např. = například; atd. = a tak dále; apod. = a podobně; tj. = to je; tzv. = takzvaný; dr. = doktor; "
+        "Ing. = inženýr; "
+        "prof. = profesor; č. = číslo; ul. = ulice; sv. = svatý; cca = cirka; hod. = hodin; mil. = milionů; "
+        "mld. = miliard; "
         "tis. = tisíc; tel. = telefon; str. = strana; n. l. = našeho letopočtu; p. = pan"
     ),
     agreement={"m": {"jedna": "jeden"}, "n": {"jedna": "jedno", "dva": "dvě"}, "f": {"dva": "dvě"}},

@@ -30,18 +30,21 @@ WORDS = Words(
         "m/s = m: Meter pro Sekunde; h = f: Stunde|Stunden; min = f: Minute|Minuten; s = f: Sekunde|Sekunden; "
         "ms = f: Millisekunde|Millisekunden; °C = n: Grad Celsius; °F = n: Grad Fahrenheit; ° = n: Grad; "
         "km2 = m: Quadratkilometer; m2 = m: Quadratmeter; m3 = m: Kubikmeter; Hz = n: Hertz; kHz = n: Kilohertz; "
-        "MHz = n: Megahertz; GHz = n: Gigahertz; W = n: Watt; kW = n: Kilowatt; kWh = f: Kilowattstunde|Kilowattstunden; "
+        "MHz = n: Megahertz; GHz = n: Gigahertz; W = n: Watt; kW = n: Kilowatt; "
+        "kWh = f: Kilowattstunde|Kilowattstunden; "
         "V = n: Volt; kB = n: Kilobyte; MB = n: Megabyte; GB = n: Gigabyte; TB = n: Terabyte"
     ),
     currencies=currencies(
         "$ = m: Dollar + m: Cent; € = m: Euro + m: Cent; £ = n: Pfund + m: Penny|Pence; ¥ = m: Yen; ₩ = m: Won; "
-        "₹ = f: Rupie|Rupien; zł = m: Złoty + m: Groszy; Kč = f: Krone|Kronen; Ft = m: Forint; ₺ = f: Lira + m: Kuruş; "
+        "₹ = f: Rupie|Rupien; zł = m: Złoty + m: Groszy; Kč = f: Krone|Kronen; Ft = m: Forint; "
+        "₺ = f: Lira + m: Kuruş; "
         "₽ = m: Rubel + f: Kopeke|Kopeken; CHF = m: Franken + m: Rappen"
     ),
     scales=("Tausend", "Million", "Millionen", "Milliarde", "Milliarden", "Billionen", "Mio.", "Mrd."),
     abbreviations=pairs(
         "z.B. = zum Beispiel; d.h. = das heißt; u.a. = unter anderem; usw. = und so weiter; bzw. = beziehungsweise; "
-        "ca. = zirka; Dr. = Doktor; Prof. = Professor; Hr. = Herr; Fr. = Frau; Nr. = Nummer; St. = Sankt; Str. = Straße; "
+        "ca. = zirka; Dr. = Doktor; Prof. = Professor; Hr. = Herr; Fr. = Frau; Nr. = Nummer; St. = Sankt; "
+        "Str. = Straße; "
         "vgl. = vergleiche; evtl. = eventuell; ggf. = gegebenenfalls; inkl. = inklusive; zzgl. = zuzüglich; "
         "Mio. = Millionen; Mrd. = Milliarden; etc. = et cetera; Tel. = Telefon; S. = Seite; o.ä. = oder ähnliches"
     ),

@@ -26,16 +26,20 @@ WORDS = Words(
     clock="{h} y {m}",
     full_hour="{h} {hours}",
     units=units(
-        "km = m: kilómetro|kilómetros; m = m: metro|metros; cm = m: centímetro|centímetros; mm = m: milímetro|milímetros; "
+        "km = m: kilómetro|kilómetros; m = m: metro|metros; cm = m: centímetro|centímetros; "
+        "mm = m: milímetro|milímetros; "
         "kg = m: kilogramo|kilogramos; g = m: gramo|gramos; mg = m: miligramo|miligramos; t = f: tonelada|toneladas; "
         "l = m: litro|litros; ml = m: mililitro|mililitros; km/h = m: kilómetro por hora|kilómetros por hora; "
         "m/s = m: metro por segundo|metros por segundo; h = f: hora|horas; min = m: minuto|minutos; "
         "s = m: segundo|segundos; ms = m: milisegundo|milisegundos; °C = m: grado Celsius|grados Celsius; "
-        "°F = m: grado Fahrenheit|grados Fahrenheit; ° = m: grado|grados; km2 = m: kilómetro cuadrado|kilómetros cuadrados; "
+        "°F = m: grado Fahrenheit|grados Fahrenheit; ° = m: grado|grados; "
+        "km2 = m: kilómetro cuadrado|kilómetros cuadrados; "
         "m2 = m: metro cuadrado|metros cuadrados; m3 = m: metro cúbico|metros cúbicos; Hz = m: hercio|hercios; "
         "kHz = m: kilohercio|kilohercios; MHz = m: megahercio|megahercios; GHz = m: gigahercio|gigahercios; "
-        "W = m: vatio|vatios; kW = m: kilovatio|kilovatios; kWh = m: kilovatio hora|kilovatios hora; V = m: voltio|voltios; "
-        "kB = m: kilobyte|kilobytes; MB = m: megabyte|megabytes; GB = m: gigabyte|gigabytes; TB = m: terabyte|terabytes"
+        "W = m: vatio|vatios; kW = m: kilovatio|kilovatios; kWh = m: kilovatio hora|kilovatios hora; "
+        "V = m: voltio|voltios; "
+        "kB = m: kilobyte|kilobytes; MB = m: megabyte|megabytes; GB = m: gigabyte|gigabytes; "
+        "TB = m: terabyte|terabytes"
     ),
     currencies=currencies(
         "$ = m: dólar|dólares + m: centavo|centavos; € = m: euro|euros + m: céntimo|céntimos; "

@@ -26,20 +26,25 @@ WORDS = Words(
     units=units(
         "km = m: kilométer; m = m: méter; cm = m: centiméter; mm = m: milliméter; kg = m: kilogramm; g = m: gramm; "
         "mg = m: milligramm; t = m: tonna; l = m: liter; ml = m: milliliter; km/h = m: kilométer per óra; "
-        "m/s = m: méter per szekundum; h = m: óra; óra = m: óra; perc = m: perc; min = m: perc; s = m: másodperc; mp = m: másodperc; "
+        "m/s = m: méter per szekundum; h = m: óra; óra = m: óra; perc = m: perc; min = m: perc; s = m: másodperc; "
+        "mp = m: másodperc; "
         "ms = m: ezredmásodperc; °C = m: Celsius-fok; °F = m: Fahrenheit-fok; ° = m: fok; km2 = m: négyzetkilométer; "
-        "m2 = m: négyzetméter; m3 = m: köbméter; Hz = m: hertz; kHz = m: kilohertz; MHz = m: megahertz; GHz = m: gigahertz; "
+        "m2 = m: négyzetméter; m3 = m: köbméter; Hz = m: hertz; kHz = m: kilohertz; MHz = m: megahertz; "
+        "GHz = m: gigahertz; "
         "W = m: watt; kW = m: kilowatt; kWh = m: kilowattóra; V = m: volt; kB = m: kilobájt; MB = m: megabájt; "
         "GB = m: gigabájt; TB = m: terabájt"
     ),
     currencies=currencies(
-        "Ft = m: forint; $ = m: dollár + m: cent; € = m: euró + m: cent; £ = m: font + m: penny; ¥ = m: jen; ₩ = m: von; "
+        "Ft = m: forint; $ = m: dollár + m: cent; € = m: euró + m: cent; £ = m: font + m: penny; ¥ = m: jen; "
+        "₩ = m: von; "
         "₹ = m: rúpia; zł = m: zloty; Kč = m: korona; ₺ = m: líra; ₽ = m: rubel; CHF = m: svájci frank"
     ),
     scales=("ezer", "millió", "milliárd", "billió"),
     abbreviations=pairs(
-        "Dr. = doktor; dr. = doktor; prof. = professzor; pl. = például; stb. = és a többi; kb. = körülbelül; ún. = úgynevezett; "
-        "ill. = illetve; u. = utca; id. = idősebb; ifj. = ifjabb; özv. = özvegy; szt. = szent; tel. = telefon; old. = oldal; "
+        "Dr. = doktor; dr. = doktor; prof. = professzor; pl. = például; stb. = és a többi; kb. = körülbelül; "
+        "ún. = úgynevezett; "
+        "ill. = illetve; u. = utca; id. = idősebb; ifj. = ifjabb; özv. = özvegy; szt. = szent; tel. = telefon; "
+        "old. = oldal; "
         "i. sz. = időszámításunk szerint; i. e. = időszámításunk előtt"
     ),
     agreement={"m": {"kettő": "két"}},

@@ -12,7 +12,8 @@ WORDS = Words(
     group=".",
     percent="{n} per cento",
     signs=pairs(
-        "& = e; @ = chiocciola; # = cancelletto; % = per cento; $ = dollari; £ = sterline; € = euro; ° = gradi; / = barra"
+        "& = e; @ = chiocciola; # = cancelletto; % = per cento; $ = dollari; £ = sterline; € = euro; ° = gradi; "
+        "/ = barra"
     ),
     address=pairs(
         ". = punto; / = barra; - = trattino; _ = trattino basso; @ = chiocciola; : = due punti; "
@@ -26,10 +27,12 @@ WORDS = Words(
     clock="{h} e {m}",
     full_hour="{h}",
     units=units(
-        "km = m: chilometro|chilometri; m = m: metro|metri; cm = m: centimetro|centimetri; mm = m: millimetro|millimetri; "
+        "km = m: chilometro|chilometri; m = m: metro|metri; cm = m: centimetro|centimetri; "
+        "mm = m: millimetro|millimetri; "
         "kg = m: chilogrammo|chilogrammi; g = m: grammo|grammi; mg = m: milligrammo|milligrammi; "
         "t = f: tonnellata|tonnellate; l = m: litro|litri; ml = m: millilitro|millilitri; "
-        "km/h = m: chilometro all'ora|chilometri all'ora; m/s = m: metro al secondo|metri al secondo; h = f: ora|ore; "
+        "km/h = m: chilometro all'ora|chilometri all'ora; m/s = m: metro al secondo|metri al secondo; "
+        "h = f: ora|ore; "
         "min = m: minuto|minuti; s = m: secondo|secondi; ms = m: millisecondo|millisecondi; "
         "°C = m: grado Celsius|gradi Celsius; °F = m: grado Fahrenheit|gradi Fahrenheit; ° = m: grado|gradi; "
         "km2 = m: chilometro quadrato|chilometri quadrati; m2 = m: metro quadrato|metri quadrati; "

@@ -12,7 +12,8 @@ WORDS = Words(
     group=".",
     percent="{n} procent",
     signs=pairs(
-        "& = en; @ = apenstaartje; # = hekje; % = procent; $ = dollar; £ = pond; € = euro; ° = graden; / = schuine streep"
+        "& = en; @ = apenstaartje; # = hekje; % = procent; $ = dollar; £ = pond; € = euro; ° = graden; "
+        "/ = schuine streep"
     ),
     address=pairs(
         ". = punt; / = schuine streep; - = streepje; _ = laag streepje; @ = apenstaartje; : = dubbele punt; "
@@ -26,15 +27,19 @@ WORDS = Words(
     clock="{h} uur {m}",
     full_hour="{h} uur",
     units=units(
-        "km = kilometer; m = meter; cm = centimeter; mm = millimeter; kg = kilogram; g = gram; mg = milligram; t = ton; "
-        "l = liter; ml = milliliter; km/h = kilometer per uur; km/u = kilometer per uur; m/s = meter per seconde; h = uur; "
-        "min = minuut|minuten; s = seconde|seconden; ms = milliseconde|milliseconden; °C = graad Celsius|graden Celsius; "
+        "km = kilometer; m = meter; cm = centimeter; mm = millimeter; kg = kilogram; g = gram; mg = milligram; "
+        "t = ton; "
+        "l = liter; ml = milliliter; km/h = kilometer per uur; km/u = kilometer per uur; m/s = meter per seconde; "
+        "h = uur; "
+        "min = minuut|minuten; s = seconde|seconden; ms = milliseconde|milliseconden; "
+        "°C = graad Celsius|graden Celsius; "
         "°F = graad Fahrenheit|graden Fahrenheit; ° = graad|graden; km2 = vierkante kilometer; m2 = vierkante meter; "
         "m3 = kubieke meter; Hz = hertz; kHz = kilohertz; MHz = megahertz; GHz = gigahertz; W = watt; kW = kilowatt; "
         "kWh = kilowattuur; V = volt; kB = kilobyte; MB = megabyte; GB = gigabyte; TB = terabyte"
     ),
     currencies=currencies(
-        "$ = dollar + cent; € = euro + cent; £ = pond + pence; ¥ = yen; ₩ = won; ₹ = roepie; zł = zloty; Kč = kroon|kronen; "
+        "$ = dollar + cent; € = euro + cent; £ = pond + pence; ¥ = yen; ₩ = won; ₹ = roepie; zł = zloty; "
+        "Kč = kroon|kronen; "
         "Ft = forint; ₺ = lira; ₽ = roebel; CHF = Zwitserse frank + rappen"
     ),
     scales=("miljoen", "miljard", "biljoen"),

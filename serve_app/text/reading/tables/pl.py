@@ -49,8 +49,10 @@ WORDS = Words(
         "GB = m: gigabajt|gigabajty|gigabajtów|gigabajta; TB = m: terabajt|terabajty|terabajtów|terabajta"
     ),
     currencies=currencies(
-        "zł = m: złoty|złote|złotych|złotego + m: grosz|grosze|groszy; $ = m: dolar|dolary|dolarów|dolara + m: cent|centy|centów; "
-        "€ = n: euro + m: cent|centy|centów; £ = m: funt|funty|funtów|funta + m: pens|pensy|pensów; ¥ = m: jen|jeny|jenów|jena; "
+        "zł = m: złoty|złote|złotych|złotego + m: grosz|grosze|groszy; "
+        "$ = m: dolar|dolary|dolarów|dolara + m: cent|centy|centów; "
+        "€ = n: euro + m: cent|centy|centów; £ = m: funt|funty|funtów|funta + m: pens|pensy|pensów; "
+        "¥ = m: jen|jeny|jenów|jena; "
         "₩ = m: won|wony|wonów|wona; ₹ = f: rupia|rupie|rupii|rupii; Kč = f: korona|korony|koron|korony; "
         "Ft = m: forint|forinty|forintów|forinta; ₺ = f: lira|liry|lir|liry; ₽ = m: rubel|ruble|rubli|rubla; "
         "CHF = m: frank szwajcarski|franki szwajcarskie|franków szwajcarskich|franka szwajcarskiego"
@@ -70,9 +72,11 @@ WORDS = Words(
         "mld",
     ),
     abbreviations=pairs(
-        "np. = na przykład; itd. = i tak dalej; itp. = i tym podobne; tzn. = to znaczy; m.in. = między innymi; dr = doktor; "
+        "np. = na przykład; itd. = i tak dalej; itp. = i tym podobne; tzn. = to znaczy; m.in. = między innymi; "
+        "dr = doktor; "
         "prof. = profesor; ul. = ulica; nr = numer; św. = święty; godz. = godzina; ok. = około; tj. = to jest; "
-        "tzw. = tak zwany; mln = milionów; mld = miliardów; tys. = tysięcy; inż. = inżynier; mgr = magister; tel. = telefon; "
+        "tzw. = tak zwany; mln = milionów; mld = miliardów; tys. = tysięcy; inż. = inżynier; mgr = magister; "
+        "tel. = telefon; "
         "p.n.e. = przed naszą erą; n.e. = naszej ery; r. = roku; str. = strona"
     ),
     agreement={"f": {"jeden": "jedna", "dwa": "dwie"}, "n": {"jeden": "jedno"}},

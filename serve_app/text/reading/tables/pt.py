@@ -26,13 +26,17 @@ WORDS = Words(
     clock="{h} e {m}",
     full_hour="{h} {hours}",
     units=units(
-        "km = m: quilômetro|quilômetros; m = m: metro|metros; cm = m: centímetro|centímetros; mm = m: milímetro|milímetros; "
-        "kg = m: quilograma|quilogramas; g = m: grama|gramas; mg = m: miligrama|miligramas; t = f: tonelada|toneladas; "
+        "km = m: quilômetro|quilômetros; m = m: metro|metros; cm = m: centímetro|centímetros; "
+        "mm = m: milímetro|milímetros; "
+        "kg = m: quilograma|quilogramas; g = m: grama|gramas; mg = m: miligrama|miligramas; "
+        "t = f: tonelada|toneladas; "
         "l = m: litro|litros; ml = m: mililitro|mililitros; km/h = m: quilômetro por hora|quilômetros por hora; "
         "m/s = m: metro por segundo|metros por segundo; h = f: hora|horas; min = m: minuto|minutos; "
         "s = m: segundo|segundos; ms = m: milissegundo|milissegundos; °C = m: grau Celsius|graus Celsius; "
-        "°F = m: grau Fahrenheit|graus Fahrenheit; ° = m: grau|graus; km2 = m: quilômetro quadrado|quilômetros quadrados; "
-        "m2 = m: metro quadrado|metros quadrados; m3 = m: metro cúbico|metros cúbicos; Hz = m: hertz; kHz = m: quilohertz; "
+        "°F = m: grau Fahrenheit|graus Fahrenheit; ° = m: grau|graus; "
+        "km2 = m: quilômetro quadrado|quilômetros quadrados; "
+        "m2 = m: metro quadrado|metros quadrados; m3 = m: metro cúbico|metros cúbicos; Hz = m: hertz; "
+        "kHz = m: quilohertz; "
         "MHz = m: megahertz; GHz = m: gigahertz; W = m: watt|watts; kW = m: quilowatt|quilowatts; "
         "kWh = m: quilowatt-hora|quilowatts-hora; V = m: volt|volts; kB = m: quilobyte|quilobytes; "
         "MB = m: megabyte|megabytes; GB = m: gigabyte|gigabytes; TB = m: terabyte|terabytes"
@@ -48,7 +52,8 @@ WORDS = Words(
     cents=" e ",
     abbreviations=pairs(
         "Sr. = senhor; Sra. = senhora; Srta. = senhorita; Dr. = doutor; Dra. = doutora; etc. = etcétera; "
-        "p. ex. = por exemplo; n.º = número; av. = avenida; pág. = página; aprox. = aproximadamente; tel. = telefone; "
+        "p. ex. = por exemplo; n.º = número; av. = avenida; pág. = página; aprox. = aproximadamente; "
+        "tel. = telefone; "
         "Prof. = professor; Profa. = professora; Ltda. = limitada"
     ),
     agreement={"f": {"um": "uma", "dois": "duas"}},

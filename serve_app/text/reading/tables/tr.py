@@ -24,20 +24,26 @@ WORDS = Words(
     clock="{h} {m}",
     full_hour="{h}",
     units=units(
-        "km = kilometre; m = metre; cm = santimetre; mm = milimetre; kg = kilogram; g = gram; mg = miligram; t = ton; "
-        "l = litre; L = litre; ml = mililitre; km/h = kilometre bölü saat; km/sa = kilometre bölü saat; m/s = metre bölü saniye; "
-        "sa = saat; dk = dakika; sn = saniye; h = saat; min = dakika; s = saniye; ms = milisaniye; °C = santigrat derece; "
-        "°F = fahrenhayt derece; ° = derece; km2 = kilometrekare; m2 = metrekare; m3 = metreküp; Hz = hertz; kHz = kilohertz; "
+        "km = kilometre; m = metre; cm = santimetre; mm = milimetre; kg = kilogram; g = gram; mg = miligram; "
+        "t = ton; "
+        "l = litre; L = litre; ml = mililitre; km/h = kilometre bölü saat; km/sa = kilometre bölü saat; "
+        "m/s = metre bölü saniye; "
+        "sa = saat; dk = dakika; sn = saniye; h = saat; min = dakika; s = saniye; ms = milisaniye; "
+        "°C = santigrat derece; "
+        "°F = fahrenhayt derece; ° = derece; km2 = kilometrekare; m2 = metrekare; m3 = metreküp; Hz = hertz; "
+        "kHz = kilohertz; "
         "MHz = megahertz; GHz = gigahertz; W = vat; kW = kilovat; kWh = kilovat saat; V = volt; kB = kilobayt; "
         "MB = megabayt; GB = gigabayt; TB = terabayt"
     ),
     currencies=currencies(
-        "₺ = lira + kuruş; TL = lira + kuruş; $ = dolar + sent; € = avro + sent; £ = sterlin + peni; ¥ = yen; ₩ = won; "
+        "₺ = lira + kuruş; TL = lira + kuruş; $ = dolar + sent; € = avro + sent; £ = sterlin + peni; ¥ = yen; "
+        "₩ = won; "
         "₹ = rupi; zł = zloti; Kč = kron; Ft = forint; ₽ = ruble + kopek; CHF = İsviçre frangı"
     ),
     scales=("bin", "milyon", "milyar", "trilyon"),
     abbreviations=pairs(
-        "Dr. = doktor; Prof. = profesör; Doç. = doçent; vb. = ve benzeri; vs. = vesaire; örn. = örneğin; Sn. = sayın; "
+        "Dr. = doktor; Prof. = profesör; Doç. = doçent; vb. = ve benzeri; vs. = vesaire; örn. = örneğin; "
+        "Sn. = sayın; "
         "Cad. = caddesi; Sok. = sokak; Mah. = mahallesi; No. = numara; Av. = avukat; bkz. = bakınız; yy. = yüzyıl; "
         "M.Ö. = milattan önce; M.S. = milattan sonra; Tel. = telefon; Alb. = albay"
     ),
