@@ -11,7 +11,7 @@ from serve_app.api.errors import InvalidField, fields_named
 from serve_app.api.schemas import SpeechBody, body_docs
 from serve_app.api.speech_response import AUDIO_DOCS, speech_response
 from serve_app.api.streaming import StreamedResponse, opened
-from serve_app.api.turns import check_speakable, check_text, choose_language, default_language, make_turn
+from serve_app.api.turns import check_speakable, check_text, choose_language, default_language, make_turns
 from serve_app.api.voice_access import VoiceAccess, VoiceAccessDep
 from serve_app.audio.pcm import Recording
 from serve_app.speech.request import ServiceStatus, SpeechRequest
@@ -72,9 +72,10 @@ async def _to_speech_request(
 ) -> SpeechRequest:
     body = asked.body
     text = check_text(body.input, state.settings.max_streamed_chars, "input")
-    language = await choose_language(body.language, text, default_language(facts), facts)
-    turn = make_turn(body, text, language, voice=body.voice, reference=await _reference(asked, state))
-    return await check_speakable(body.request_of(turn), facts, access)
+    default = default_language(facts)
+    language = await choose_language(body.language, text, default, facts, text_format=body.text_format)
+    turns = await make_turns(body, text, language, voice=body.voice, reference=await _reference(asked, state))
+    return await check_speakable(body.request_of(*turns), facts, access)
 
 
 async def _reference(asked: _Asked, state: ApiState) -> Recording | None:

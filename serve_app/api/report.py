@@ -11,7 +11,7 @@ from serve_app.api.body import read_json
 from serve_app.api.deps import ApiState, FactsDep, SpeakerDep, StateDep, choose_model
 from serve_app.api.errors import fields_named
 from serve_app.api.schemas import SentenceResponse, SynthesizeBody, SynthesizeResponse, body_docs
-from serve_app.api.turns import check_speakable, check_text, choose_language, make_turn
+from serve_app.api.turns import check_speakable, check_text, choose_language, make_turns
 from serve_app.api.voice_access import VoiceAccess, VoiceAccessDep
 from serve_app.audio.encoders import encode_wav
 from serve_app.audio.pcm import Samples
@@ -64,12 +64,13 @@ async def _to_speech_request(
     body: SynthesizeBody, state: ApiState, facts: ServiceStatus, access: VoiceAccess
 ) -> SpeechRequest:
     text = check_text(body.text, state.settings.max_text_chars, "text")
-    language = await choose_language(body.lang, text, default_language(facts.languages), facts)
+    default = default_language(facts.languages)
+    language = await choose_language(body.lang, text, default, facts, text_format=body.text_format)
     reference = None
     if body.speaker_wav_b64 is not None:
         reference = await state.references.decode_base64(body.speaker_wav_b64, "speaker_wav_b64")
-    turn = make_turn(body, text, language, voice=body.speaker_id, reference=reference)
-    return await check_speakable(body.request_of(turn, is_streaming=False), facts, access)
+    turns = await make_turns(body, text, language, voice=body.speaker_id, reference=reference)
+    return await check_speakable(body.request_of(*turns, is_streaming=False), facts, access)
 
 
 def _captions(body: SynthesizeBody, summary: SpeechSummary) -> str | None:

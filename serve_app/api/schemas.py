@@ -52,6 +52,7 @@ class ModelField(_RequestBody):
 class TurnFields(_RequestBody):
     """How one text is spoken, whichever route is asked."""
 
+    text_format: Literal["text", "ssml"] = Field("text", description="ssml: a small part of it, see docs/api.md")
     speed: Speed = 1.0
     emotion: Name | None = Field(None, description="neutral, happy, sad, angry, or the name of a style")
     emotion_intensity: Intensity = 1.0

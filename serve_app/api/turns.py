@@ -7,18 +7,19 @@ from collections.abc import Sequence
 from serve_app.api.schemas import TurnFields
 from serve_app.api.voice_access import VoiceAccess
 from serve_app.audio.pcm import Recording
-from serve_app.errors import EmptyText, TextTooLong, UnsupportedLanguage, VoiceNotFound
+from serve_app.errors import EmptyText, RequestError, TextTooLong, UnsupportedLanguage, VoiceNotFound
 from serve_app.speech.mix import parse_voice
 from serve_app.speech.request import DEFAULT_VOICE, ServiceStatus, SpeechRequest, Turn, VoiceChoice, naming_turn
 from serve_app.text.detection import detect_language
 from serve_app.text.languages import resolve_language
 from serve_app.text.pauses import read
+from serve_app.text.ssml import MAX_SPEED, MIN_SPEED, SsmlPart, read_ssml, without_tags
 
 AUTO = "auto"
 PREFERRED_LANGUAGE = "en"
 
 
-def make_turn(
+async def make_turns(
     fields: TurnFields,
     text: str,
     language: str,
@@ -26,16 +27,31 @@ def make_turn(
     voice: str = DEFAULT_VOICE,
     reference: Recording | None = None,
     pause_s: float = 0.0,
-) -> Turn:
-    """`language` is a model's code, as `choose_language` gives it."""
-    return Turn(
-        text,
-        language,
-        VoiceChoice(parse_voice(voice), reference, fields.emotion, fields.emotion_intensity),
-        speed=fields.speed,
-        pause_s=pause_s,
-        pronunciations=tuple(fields.pronunciations.items()),
+) -> tuple[Turn, ...]:
+    """One turn, or one for each part of SSML. `language` is a model's code, as `choose_language` gives it.
+
+    Raises `RequestError` (field "text") for SSML that is not understood.
+    """
+    parts: tuple[SsmlPart, ...] = (SsmlPart(text, 0.0, 1.0),)
+    if fields.text_format == "ssml":
+        parts = await asyncio.to_thread(read_ssml, text, language)
+    choice = VoiceChoice(parse_voice(voice), reference, fields.emotion, fields.emotion_intensity)
+    pronunciations = tuple(fields.pronunciations.items())
+    pauses_s = [pause_s + parts[0].pause_s, *(part.pause_s for part in parts[1:])]
+    return tuple(
+        Turn(part.text, language, choice, _speed(fields, part), before_s, pronunciations)
+        for part, before_s in zip(parts, pauses_s, strict=True)
     )
+
+
+def _speed(fields: TurnFields, part: SsmlPart) -> float:
+    speed = fields.speed * part.speed
+    if not MIN_SPEED <= speed <= MAX_SPEED:
+        raise RequestError(
+            f"speed and the SSML's rate make {speed:g} together; keep it between {MIN_SPEED:g} and {MAX_SPEED:g}",
+            field="text",
+        )
+    return speed
 
 
 def default_language(facts: ServiceStatus) -> str:
@@ -44,9 +60,16 @@ def default_language(facts: ServiceStatus) -> str:
 
 
 async def choose_language(
-    asked: str | None, text: str, default: str, facts: ServiceStatus, *, field: str = "language"
+    asked: str | None,
+    text: str,
+    default: str,
+    facts: ServiceStatus,
+    *,
+    text_format: str = "text",
+    field: str = "language",
 ) -> str:
     """The model's code for what was asked; the text's own language for `auto`. Raises `UnsupportedLanguage`."""
+    text = without_tags(text) if text_format == "ssml" else text
     if asked is not None and asked.strip().lower() == AUTO:
         return await asyncio.to_thread(detect_language, text, facts.languages, default)
     try:

@@ -8,24 +8,10 @@ from serve_app.text.reading.figures import NUMBER, UNSPACED, form_of, number_par
 from serve_app.text.reading.tables import words_of
 from serve_app.text.reading.words import Counted, Words
 
-CODES = dict(
-    pair.split(":")
-    for pair in [
-        "USD:$",
-        "US$:$",
-        "EUR:€",
-        "GBP:£",
-        "JPY:¥",
-        "CNY:¥",
-        "KRW:₩",
-        "INR:₹",
-        "PLN:zł",
-        "CZK:Kč",
-        "HUF:Ft",
-        "TRY:₺",
-        "RUB:₽",
-    ]
-)
+CODES = {
+    **{"USD": "$", "US$": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "CNY": "¥", "KRW": "₩", "INR": "₹"},
+    **{"PLN": "zł", "CZK": "Kč", "HUF": "Ft", "TRY": "₺", "RUB": "₽"},
+}
 # A letter that would go on with a unit's name; scripts that write no spaces go on with something else.
 _GOES_ON = r"(?![^\W\u3005-\u30ff\u3400-\u9fff\uac00-\ud7af]|')"
 _PERCENTS = ("процент", "процента", "процентов")
