@@ -52,7 +52,7 @@ def say_abbreviations(text: str, language: str, words: Words) -> str:
             said = "Street"
         said = said[:1].upper() + said[1:] if match[0][0].isupper() and written[0].islower() else said
         ends = written.endswith(".") and (not rest or (written in _MAY_END and rest[:1].isupper()))
-        return said + ("." if ends else "") + (JOINT if written.endswith(".") else "")
+        return said + ("." if ends else "") + (JOINT if rest and rest[0] == text[match.end()] else "")
 
     return _pattern(tuple(table)).sub(say, text)
 

@@ -19,6 +19,8 @@ _HANGUL = r"[\u1100-\u11ff\u3131-\u318e\uac00-\ud7af]"
 _JOINT_IN_HANGUL = re.compile(rf"(?<={_HANGUL}){JOINT}+(?={_HANGUL})")
 _JOINT = re.compile(rf"(?:(?<={_LETTER})|(?<={_MARK})){JOINT}+(?={_LETTER})")
 _DEGREES_BY_ORDINAL = re.compile(r"(?<=\d)( ?)º(?=[CF](?!\w))")
+_SENTENCE_START = re.compile(rf"(\A|[.!?…][\"')]{{0,3}} [\"'(]{{0,3}}){JOINT}([^\W\d_])")  # a capital marks it
+_ARABIC_PREFIX = re.compile(rf"(?<![\w\u064b-\u0670])([وفبلك]){JOINT}")  # "و200"
 _SPACES = re.compile(r"  +")
 _SPACE_BEFORE_MARK = re.compile(r" +(?=[.,;:!?。、，！？।؟،](?:\s|$))")
 _STAGES = (
@@ -47,6 +49,8 @@ def read_aloud(text: str, language: str) -> str:
         for stage in _STAGES:
             said = stage(said, primary, words)
     said = _say_signs(said, words)
+    said = _SENTENCE_START.sub(lambda match: match[1] + match[2].upper(), said)
+    said = _ARABIC_PREFIX.sub(r"\1", said) if primary == "ar" else said
     said = _JOINT.sub(" ", _JOINT_IN_HANGUL.sub("", said)).replace(JOINT, "")
     return _SPACE_BEFORE_MARK.sub("", _SPACES.sub(" ", said)).strip()
 

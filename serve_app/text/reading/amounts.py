@@ -4,14 +4,14 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
-from serve_app.text.reading.figures import NUMBER, UNSPACED, form_of, number_parts, say_number, spoken
+from serve_app.text.reading.figures import NOT_AFTER_LETTER, NUMBER, UNSPACED, form_of, number_parts, say_number, spoken
 from serve_app.text.reading.tables import words_of
-from serve_app.text.reading.words import Counted, Words
+from serve_app.text.reading.words import Counted, Words, pairs
 
-CODES = {
-    **{"USD": "$", "US$": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "CNY": "¥", "KRW": "₩", "INR": "₹"},
-    **{"PLN": "zł", "CZK": "Kč", "HUF": "Ft", "TRY": "₺", "RUB": "₽"},
-}
+CODES = pairs(
+    "USD = $; US$ = $; EUR = €; GBP = £; JPY = ¥; CNY = ¥; "
+    "KRW = ₩; INR = ₹; PLN = zł; CZK = Kč; HUF = Ft; TRY = ₺; RUB = ₽"
+)
 # A letter that would go on with a unit's name; scripts that write no spaces go on with something else.
 _GOES_ON = r"(?![^\W\u3005-\u30ff\u3400-\u9fff\uac00-\ud7af]|')"
 _PERCENTS = ("процент", "процента", "процентов")
@@ -38,7 +38,7 @@ def _money_patterns(
     scale = rf"(?: ?(?P<scale>{named}){ends})?" if named else "(?P<scale>)"
     number = f"(?P<number>{NUMBER})"
     return (
-        re.compile(rf"(?<!\w)(?:{sign.replace(_GOES_ON, '')}) ?{number}{scale}"),
+        re.compile(rf"{NOT_AFTER_LETTER}(?<!\d)(?:{sign.replace(_GOES_ON, '')}) ?{number}{scale}"),
         re.compile(rf"{number}{scale} ?{sign}"),
     )
 
@@ -65,7 +65,16 @@ def _money(match: re.Match[str], language: str, words: Words) -> str:
 
 
 def _counted(token: str, counted: Counted, language: str, joint: str) -> str:
-    return f"{say_number(token, language, counted.gender)}{joint}{form_of(counted, token, language)}"
+    said, name = say_number(token, language, counted.gender), form_of(counted, token, language)
+    if language == "zh" and token == "2":
+        said = "两"
+    return _elided(said, name) if language == "it" else f"{said}{joint}{name}"
+
+
+def _elided(said: str, name: str) -> str:
+    """ "un'ora"."""
+    is_elided = said.endswith("una") and name[0] in "aeiou"
+    return f"{said[:-1]}'{name}" if is_elided else f"{said} {name}"
 
 
 def _percentages(text: str, language: str, words: Words) -> str:
@@ -109,7 +118,8 @@ def _named_pattern(language: str) -> re.Pattern[str]:
 def _named_measure(language: str) -> Callable[[re.Match[str]], str]:
     def say(match: re.Match[str]) -> str:
         unit = _named_units(language)[match["unit"]]
-        return spoken(f"{say_number(match['number'], language, unit.gender)} {match['unit']}")
+        said = say_number(match["number"], language, unit.gender)
+        return spoken(_elided(said, match["unit"]) if language == "it" else f"{said} {match['unit']}")
 
     return say
 

@@ -9,14 +9,14 @@ from serve_app.text.reading.numerals import day, digits, ordinal, year
 from serve_app.text.reading.slavic import polish_genitive, russian_ordinal
 from serve_app.text.reading.words import Words
 
-_ISO = re.compile(r"(?<![0-9A-Za-z_.,/-])(\d{4})([-./])(\d{1,2})\2 ?(\d{1,2})(?!\d|[-/.,]\d)")
+_ISO = re.compile(r"(?<![0-9A-Za-z_.,/-])(\d{4})([-./])(\d{1,2})\2 ?(\d{1,2})(?!\d|[-/.,]\d)(?:\.(?= [a-záéíóöőúüű]))?")
 _NUMERIC = re.compile(r"(?<![0-9A-Za-z_.,/-])(\d{1,2})([-./]) ?(\d{1,2})\2 ?(\d{4})(?!\d|[-/.,]\d)")
 _SHORT = re.compile(r"(?<![0-9A-Za-z_.,/-])(\d\d)([./])(\d\d)\2(\d\d)(?!\d|[-/.,]\d)")
 _EAST_ASIAN_YEAR = re.compile(r"(?<!\d)(\d{4})(?= ?年)")
 _RUSSIAN_YEAR = re.compile(r"(?<![\d.,])(?:(?<=[Вв] )|(?P<other>))(\d{4}) ?(году|года|год|г\.)(?!\w)")
 _POLISH_YEAR = re.compile(r"(?<![\d.,])(?:(?<=[Ww] )|(?P<other>))(\d{4}) ?(?:roku|r\.)(?!\w)")
 _TRAILS = {"ru": r"(?: ?(?:года|г\.))?", "pl": r"(?: ?(?:roku|r\.))?"}
-_HUNGARIAN_ENDINGS = r"(?:\.|-(?P<ending>[áaeé]n|[ai]|i|áig|éig|ától|étől))?"
+_HUNGARIAN_ENDINGS = r"(?:\.|-(?P<ending>j?[áaeé]n|[ai]|i|áig|éig|ától|étől))?"
 _LAST_WORD = re.compile(rf"({LETTER}+)[ ]$")
 _DE_N = frozenset(["am", "vom", "zum", "beim", "bis", "den", "dem", "seit", "ab"])
 _LAST_DAY, _LAST_MONTH = 31, 12
@@ -112,6 +112,7 @@ def _named_patterns(language: str, names: tuple[str, ...]) -> tuple[re.Pattern[s
 def _hungarian(said: str, ending: str) -> str:
     if not ending:
         return said
+    ending = ending.removeprefix("j")  # "1-jén" of "elseje"
     stem = said[:-1]
     long = {"a": "á", "e": "é"}
     return stem + long.get(said[-1], said[-1]) + ending[1:] if ending[0] in "áaeé" else said + ending

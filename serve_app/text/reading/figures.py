@@ -12,14 +12,18 @@ UNSPACED = ("zh", "ja")  # languages that put no space between a number and its 
 # One number as it is written, and nothing that it is a part of. Bounded, so that it is found in linear time.
 NUMBER = r"(?<!\d)(?<!\d[.,])\d{1,15}(?:[.,]\d{1,15}){0,5}(?![.,]?\d)"
 LETTER = r"[^\W\d_]"
+# Scripts without spaces may go on with a number.
+NOT_AFTER_LETTER = r"(?<![^\W\d_\u3005-\u30ff\u3400-\u9fff\uac00-\ud7af])"
 _ANY_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _SPACED_GROUPS = re.compile(r"(?<![\d.,])(\d{1,3})((?: \d{3}){1,4})(?!\d| \d)")
 _APOSTROPHES = re.compile(r"(?<=\d)'(?=\d{3}(?!\d))")
 _RANGE = re.compile(r"(?<=[\d%°])-(?=\d)")
-_MINUS = re.compile(r"(?<![\w)%°])-(?=[$€£¥₩₹]?\d)")
+_HUNGARIAN_RANGE = re.compile(rf"({NUMBER})-(?=\d)")
+_MINUS = re.compile(NOT_AFTER_LETTER + r"(?<![\d_)%°])-(?=[$€£¥₩₹]?\d)")
 _MIXED = re.compile(r"(?<![\d./,])(?:(\d{1,3}) )?(\d{1,4})/(\d{1,4})(?![\d/]|[.,]\d)")
 _POINT_FIRST = re.compile(r"(?<![\w.])\.(?=\d)")
 _MIN_PLAIN_DIGITS = 10  # without marks between thousands it is no amount
+_MAX_ROUND_DIGITS = 3  # of a round number, the zeros left out
 _YEARS = {"en": (range(1_100, 2_000), range(2_010, 2_100)), "de": (range(1_100, 2_000),), "nl": (range(1_100, 2_000),)}
 
 _ORDINALS = {
@@ -149,8 +153,15 @@ def form_of(counted: Counted, token: str, language: str) -> str:
 def say_ranges(text: str, language: str, words: Words) -> str:
     """ "10-20" and "-5"."""
     before, after = ("", "") if language in UNSPACED else ("" if language == "ko" else " ", " ")
+    if language == "hu":
+        text = _HUNGARIAN_RANGE.sub(_hungarian_range, text)
     text = _RANGE.sub(f"{before}{words.to}{after}", text)
     return _MINUS.sub(f"{JOINT}{words.minus}{after}", text)
+
+
+def _hungarian_range(match: re.Match[str]) -> str:
+    vowels = re.findall("[aáoóuúeéiíöőüű]", say_number(match[1], "hu"))
+    return f"{match[1]}-{'tól' if vowels[-1] in 'aáoóuú' else 'től'} "
 
 
 def say_fractions(text: str, language: str, words: Words) -> str:
@@ -223,7 +234,7 @@ def _decimals(decimals: str, language: str, words: Words) -> str:
 def _say_alone(token: str, language: str) -> str:
     if len(token) == 4 and any(token.isdecimal() and int(token) in years for years in _YEARS.get(language, ())):
         return year(int(token), language)
-    if len(token) >= _MIN_PLAIN_DIGITS and token.isdecimal() and not token.endswith("000"):
+    if len(token) >= _MIN_PLAIN_DIGITS and token.isdecimal() and len(token.rstrip("0")) > _MAX_ROUND_DIGITS:
         return digits(token, language)  # a telephone's or an account's
     return say_number(token, language)
 

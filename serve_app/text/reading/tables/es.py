@@ -18,7 +18,7 @@ WORDS = Words(
         ". = punto; / = barra; - = guion; _ = guion bajo; @ = arroba; : = dos puntos; "
         "? = signo de interrogación; & = y; # = almohadilla; = = igual; + = más; ~ = tilde; % = por ciento"
     ),
-    fractions=pairs("1/2 = un medio; 1/3 = un tercio; 2/3 = dos tercios; 1/4 = un cuarto; 3/4 = tres cuartos"),
+    fractions=pairs("1/2 = medio; 1/3 = un tercio; 2/3 = dos tercios; 1/4 = un cuarto; 3/4 = tres cuartos"),
     months=tuple(_MONTHS.split()),
     month_names=month_names(_MONTHS) | {"setiembre": 9},
     date="{day} de {month} de {year}",

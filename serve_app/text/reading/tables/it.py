@@ -19,7 +19,7 @@ WORDS = Words(
         ". = punto; / = barra; - = trattino; _ = trattino basso; @ = chiocciola; : = due punti; "
         "? = punto interrogativo; & = e; # = cancelletto; = = uguale; + = più; ~ = tilde; % = per cento"
     ),
-    fractions=pairs("1/2 = un mezzo; 1/3 = un terzo; 2/3 = due terzi; 1/4 = un quarto; 3/4 = tre quarti"),
+    fractions=pairs("1/2 = mezzo; 1/3 = un terzo; 2/3 = due terzi; 1/4 = un quarto; 3/4 = tre quarti"),
     months=tuple(_MONTHS.split()),
     month_names=month_names(_MONTHS),
     date="{day} {month} {year}",
