@@ -8,6 +8,7 @@ from serve_app.text.reading.words import Words
 
 # Words in their own right, or the end of a sentence, unless a number follows.
 _BEFORE_NUMBERS = frozenset(("No.", "n.", "S.", "č.", "str.", "стр.", "ص.", "m."))
+_SENTENCE_ENDS = ".!?…"
 # May be a sentence's last word, whatever follows.
 _MAY_END = frozenset(
     [
@@ -50,7 +51,9 @@ def say_abbreviations(text: str, language: str, words: Words) -> str:
         said = table[written]
         if language == "en" and written == "St." and not rest[:1].isupper():
             said = "Street"
-        said = said[:1].upper() + said[1:] if match[0][0].isupper() and written[0].islower() else said
+        is_first = not text[: match.start()][-2:].rstrip("\"'( ").strip(_SENTENCE_ENDS)
+        if match[0][0].isupper() and (is_first or written[0].islower()):
+            said = said[:1].upper() + said[1:]
         ends = written.endswith(".") and (not rest or (written in _MAY_END and rest[:1].isupper()))
         return said + ("." if ends else "") + (JOINT if rest and rest[0] == text[match.end()] else "")
 
