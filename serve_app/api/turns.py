@@ -19,6 +19,16 @@ AUTO = "auto"
 PREFERRED_LANGUAGE = "en"
 
 
+def make_turn(
+    fields: TurnFields, text: str, language: str, *, voice: str = DEFAULT_VOICE, reference: Recording | None = None
+) -> Turn:
+    """A turn of plain text. Raises `RequestError` (field "text_format") where SSML was asked for."""
+    if fields.text_format != "text":
+        raise RequestError("SSML is not understood here; send plain text, pauses as [pause:0.5].", field="text_format")
+    choice = VoiceChoice(parse_voice(voice), reference, fields.emotion, fields.emotion_intensity)
+    return Turn(text, language, choice, fields.speed, pronunciations=tuple(fields.pronunciations.items()))
+
+
 async def make_turns(
     fields: TurnFields,
     text: str,

@@ -123,6 +123,7 @@ def test_item_that_cannot_be_spoken_fails_the_job(server: Server, error: Any, mo
         ({"input": "x" * 20_001}, 422, "input"),
         ({"input": "x", "voice": "nobody"}, 404, "voice"),
         ({"input": "x", "language": "tlh"}, 422, "language"),
+        ({"input": "<speak>x</speak>", "text_format": "ssml"}, 400, "text_format"),
     ],
 )
 def test_what_cannot_be_spoken_is_refused_at_once(
