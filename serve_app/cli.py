@@ -82,6 +82,14 @@ def settings_table() -> str:
 
 
 @app.command()
+def readings() -> None:
+    """Print how numbers, dates, amounts and addresses are read in each language as a Markdown table."""
+    from serve_app.text.reading.examples import readings_table
+
+    typer.echo(readings_table())
+
+
+@app.command()
 def download(model: Model = None) -> None:
     """Fetch the weights of the model into XTTS_MODEL_CACHE, so that no replica has to."""
     from serve_app.model.download import fetch_checkpoint

@@ -19,6 +19,7 @@ from click import unstyle
 from typer.main import get_command
 
 from serve_app.cli import app, metrics_table, settings_table
+from serve_app.text.reading.examples import readings_table
 from tests.voices.recordings import recording_path
 
 ROOT = Path(__file__).parents[1]
@@ -81,6 +82,10 @@ def folder(tmp_path: Path) -> Path:
 
 def test_settings_table_is_what_the_program_prints() -> None:
     assert settings_table() in (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+
+
+def test_readings_table_is_what_the_program_prints() -> None:
+    assert readings_table() in (ROOT / "docs" / "reading.md").read_text(encoding="utf-8")
 
 
 def test_metrics_table_is_what_the_program_prints() -> None:
