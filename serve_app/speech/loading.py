@@ -34,6 +34,7 @@ from serve_app.speech.request import DEFAULT_VOICE
 from serve_app.speech.service import SpeechService
 from serve_app.speech.voice_room import VoiceRoom
 from serve_app.text.dictionary import Dictionary
+from serve_app.text.pauses import read
 from serve_app.voices.catalogue import Catalogue
 from serve_app.voices.info import VoiceInfo
 from serve_app.voices.reference import ReferenceTrimmer
@@ -78,6 +79,8 @@ def load_service(settings: Settings, progress: Progress, recorder: Metrics) -> S
     progress("warming up")
     with ThreadPoolExecutor(1) as apart:  # a Ray replica is built on a thread whose event loop runs already
         apart.submit(asyncio.run, warm_up(engine, voices[DEFAULT_VOICE])).result()
+    for language in checkpoint.config.languages:
+        next(read("1", language))  # a language's rules are compiled once
     storage = open_storage(settings)
     logger.info("voices are kept in %s", storage)
     store = VoiceStore(
