@@ -15,7 +15,7 @@ from serve_app.model.config import ModelConfig
 from serve_app.model.make_vocab import VOCAB_FILE
 from serve_app.model.synthetic import CODES_PER_TOKEN
 from serve_app.model.tokenizer import Tokenizer
-from serve_app.text.normalize import normalize
+from serve_app.text.pauses import read
 from tests.voices.recordings import BECKETT, CLONE_TEST, TWO_CITIES, excerpt
 
 REPORT = "/synthesize_base64"
@@ -148,7 +148,7 @@ def _tokenizer() -> Tokenizer:
 
 def num_codes(sentence: str, language: str) -> int:
     """Codes of one sentence: what a synthetic model is made to speak for each text token."""
-    return round(CODES_PER_TOKEN * _tokenizer().count(normalize(sentence, language).text, language))
+    return round(CODES_PER_TOKEN * _tokenizer().count(next(read(sentence, language)).text, language))
 
 
 def num_samples(codes: int, speed: float = 1.0) -> int:
