@@ -126,6 +126,7 @@ def serving(settings: Settings, directory: Path, *, is_ray: bool) -> Generator[R
             "port": free_port(),
             "metrics_port": free_port(),
             "voice_dir": directory / "voices",
+            "job_dir": directory / "jobs",
             "log_format": "json",
         }
     )

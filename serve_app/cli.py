@@ -180,30 +180,42 @@ def say(
 
 @app.command()
 def batch(
-    file: Annotated[Path, typer.Argument(help="texts: a line each of .txt, or .csv or .jsonl with a `text`")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="the folder to write to; it is made")] = Path("spoken"),
-    audio_format: Annotated[str, typer.Option("--format", help="mp3, opus, aac, flac or wav")] = "mp3",
-    language: Annotated[str, typer.Option("--language", "-l", help="of texts that name none")] = "en",
-    voice: Annotated[str, typer.Option("--voice", "-v", help="of texts that name none")] = "default",
+    file: Annotated[Path, typer.Argument(help="texts: .txt (one a line), .csv (a column `text`) or .jsonl")],
+    out: Annotated[
+        Path, typer.Option("--out", "--output", "-o", help="the directory that takes the audio files; it is made")
+    ] = Path("spoken"),
+    output_format: Annotated[str, typer.Option("--format", help="mp3, opus, aac, flac, wav or pcm")] = "mp3",
+    book: Annotated[bool, typer.Option("--book", help="one audio file of the whole .txt")] = False,
+    voice: Annotated[
+        str, typer.Option("--voice", "-v", help="a recording to clone, or a voice, of texts that name none")
+    ] = "default",
+    language: Annotated[
+        str, typer.Option("--language", "-l", help="of texts that name none; auto: each text's own")
+    ] = "en",
     speed: Annotated[float, typer.Option(min=0.5, max=2.0, help="of texts that name none")] = 1.0,
-    seed: Annotated[int, typer.Option(min=0, help="the same seed gives the same speech")] = 0,
-    book: Annotated[bool, typer.Option("--book", help="one audio file of the whole .txt, and captions")] = False,
-    parallel: Annotated[int, typer.Option(min=1, max=64, help="texts at once")] = 4,
-    url: Annotated[str | None, typer.Option(help="a running service that speaks instead")] = None,
-    api_key_env: Annotated[str, typer.Option(help="the variable that holds its API key")] = "XTTS_API_KEY",
+    seed: Annotated[int, typer.Option(min=0, help="another seed, another reading")] = 1,
+    parallel: Annotated[int, typer.Option(min=1, max=64, help="texts spoken at once")] = 4,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="speak anew what is there already")] = False,
+    url: Annotated[
+        str | None, typer.Option(help="a running service that speaks, such as http://127.0.0.1:8100")
+    ] = None,
+    api_key_env: Annotated[str | None, typer.Option(help="the variable that holds its API key")] = None,
     model: Model = None,
     device: Device = None,
     dtype: Dtype = None,
     quantization: Quantization = None,
 ) -> None:
-    """Speak all texts of a file into audio files; what is there already is left alone."""
+    """Speak a file of texts into audio files; run again, it goes on where it stopped."""
     settings = make_settings(model=model, device=device, dtype=dtype, quantization=quantization)
-    from serve_app.batch.console import speak_file
-    from serve_app.batch.lines import BatchOptions
+    from serve_app.batch.command import Service, run_batch
+    from serve_app.batch.run import ERRORS_FILE, BatchOptions
 
-    options = BatchOptions(output, audio_format, voice, language, speed, seed, parallel)
-    api_key = os.environ.get(api_key_env)
-    if not asyncio.run(speak_file(settings, file, options, is_book=book, url=url, api_key=api_key)):
+    options = BatchOptions(out, output_format, voice, language, speed, seed, parallel, overwrite)
+    service = None if url is None else Service(url, api_key_env)
+    outcome = asyncio.run(run_batch(settings, file, options, is_book=book, service=service))
+    typer.echo(f"{out}: {outcome}")
+    if outcome.num_failed:
+        typer.secho(f"{out / ERRORS_FILE} says which failed, and why", fg="red", err=True)
         raise typer.Exit(1)
 
 

@@ -19,6 +19,7 @@ ServiceError                    500 internal_error
 │   ├── ModelNotFound           404 model_not_found
 │   ├── JobNotFound             404 job_not_found
 │   ├── JobNotDone              409 job_not_done           it has no result yet, or never will
+│   ├── TooManyJobs             409 too_many_jobs          as many are kept as may be
 │   ├── Unauthorized            401 invalid_api_key
 │   └── OriginNotAllowed        403 origin_not_allowed
 ├── Overloaded                  429 overloaded             try again after `retry_after_s`
@@ -28,6 +29,7 @@ ServiceError                    500 internal_error
 │   ├── OutOfMemory             503 out_of_memory          tried twice, and the device had no memory for it
 │   └── StorageFailed           503 storage_failed         where voices or jobs are kept cannot be used
 ├── StorageFull                 507 storage_full
+├── JobDamaged                  500 job_damaged            its files are not what was written
 ├── SynthesisFailed             500 synthesis_failed       this sentence could not be spoken
 │   └── CeilingReached          500 ceiling_reached        it came to the model's last position without an end
 ├── EngineFailed                500 engine_failed          the engine loop died
@@ -135,6 +137,10 @@ class JobNotDone(RequestError):
     status, code = 409, "job_not_done"
 
 
+class TooManyJobs(RequestError):
+    status, code = 409, "too_many_jobs"
+
+
 class Unauthorized(RequestError):
     status, code = 401, "invalid_api_key"
 
@@ -169,6 +175,10 @@ class StorageFailed(Unavailable):
 
 class StorageFull(ServiceError):
     status, code = 507, "storage_full"
+
+
+class JobDamaged(ServiceError):
+    code = "job_damaged"
 
 
 class SynthesisFailed(ServiceError):

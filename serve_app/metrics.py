@@ -67,14 +67,14 @@ STAGE_SECONDS = Metric(
     _LATENCY_S,
 )
 
-JOBS = Metric(
+JOBS = Metric(Kind.COUNTER, "xtts_jobs", "Jobs that are over: done, failed or cancelled", ("outcome",))
+JOB_PARTS = Metric(
     Kind.COUNTER,
-    "xtts_jobs",
-    "Jobs that this process is through with: done, failed, cancelled, or left to another process",
+    "xtts_job_parts",
+    "Tries to speak a part of a job: spoken, delayed (the service was busy or away; it is tried again) or failed",
     ("outcome",),
 )
-JOB_PARTS = Metric(Kind.COUNTER, "xtts_job_parts", "Parts of jobs that were spoken, about 1,000 characters each")
-JOBS_KEPT = Metric(Kind.GAUGE, "xtts_jobs_kept", "Jobs where jobs are kept, those that are over included")
+JOBS_OPEN = Metric(Kind.GAUGE, "xtts_jobs_open", "Jobs that wait or are spoken, as an HTTP process sees them")
 
 # Recorded where the engine runs.
 SLOTS = Metric(Kind.GAUGE, "xtts_slots", "Sentences that can be decoded at once")

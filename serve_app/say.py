@@ -39,7 +39,7 @@ async def say_to_file(
     _check_directory(output)
     encoder = encoder_for(output.suffix.lower().removeprefix(".") or "wav", field="output")
     check_source(settings.model, accept_cpml=settings.accept_cpml)
-    reference = await asyncio.to_thread(_read_reference, settings, voice)
+    reference = await asyncio.to_thread(read_reference, settings, voice)
     parts = parse_voice(voice) if reference is None else ((DEFAULT_VOICE, 1.0),)
     choice = VoiceChoice(parts, reference, manner.emotion, manner.intensity)
     request = SpeechRequest((Turn(text, language, choice, manner.speed),), seed, is_streaming=False)
@@ -72,10 +72,19 @@ def _write(output: Path, wav: bytes) -> None:
         raise RequestError(message, field="output") from error
 
 
-def _read_reference(settings: Settings, voice: str) -> Recording | None:
+def read_reference(settings: Settings, voice: str) -> Recording | None:
+    """The recording that `voice` is the path of; None for a voice's name. Raises a RequestError."""
+    path = reference_path(voice)
+    if path is None:
+        return None
+    return decode_recording(path.read_bytes(), max_bytes=settings.max_upload_bytes, field="voice")
+
+
+def reference_path(voice: str) -> Path | None:
+    """None for a voice's name. Raises VoiceNotFound for a file that is not there."""
     path = Path(voice).expanduser()
     if path.is_file():
-        return decode_recording(path.read_bytes(), max_bytes=settings.max_upload_bytes, field="voice")
+        return path
     if path.suffix.lower() in AUDIO_SUFFIXES:
         raise VoiceNotFound(f"there is no file {voice!r}: give a recording's path, or a voice's name", field="voice")
     return None

@@ -113,10 +113,10 @@ class Settings(BaseSettings):
     job_dir: Path = Field(
         Path("~/.cache/xtts-serve/jobs"), description="where jobs and their speech are kept; HTTP replicas may share it"
     )
-    max_jobs: int = Field(100, ge=0, description="jobs that are kept, those that are over included; 0: none is taken")
-    max_job_chars: int = Field(1_000_000, ge=1, description="longest job, in characters: a day of speech, 2 GB")
-    max_jobs_running: int = Field(1, ge=1, description="jobs that one HTTP process has spoken at once")
-    job_days: float = Field(7.0, gt=0.0, description="days after which a job and its speech are removed")
+    max_jobs: int = Field(100, ge=0, description="jobs that are kept of each API key, those that are over too; 0: none")
+    max_job_chars: int = Field(2_000_000, ge=1, description="characters of one job's texts: forty hours, 4 GB")
+    max_jobs_running: int = Field(1, ge=0, description="jobs that an HTTP process speaks at once; 0: none")
+    job_days: float = Field(7.0, gt=0.0, description="days that a job and its speech are kept after its end")
 
     pronunciations_file: Path | None = Field(
         None, description='words and how to write them so that they are said right: JSON, {"en": {"SQL": "sequel"}}'

@@ -16,6 +16,14 @@ settings.register_profile("same examples", derandomize=not os.environ.get("HYPOT
 settings.load_profile("same examples")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def jobs_apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No server of a test takes up the jobs of whoever works on this machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XTTS_JOB_DIR", str(tmp_path_factory.mktemp("jobs")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def tiny_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`synthetic:tiny` in coqui's layout (model.safetensors), for our loader and for `tests.reference.load_coqui`."""

@@ -60,7 +60,7 @@ RESERVED = {"ray": ("deployment",), "fastapi": ("api",), "starlette": ("api", "d
 TORCH_FREE = (
     *("errors", "settings", "text", "audio.pcm", "speech.request"),
     *("engine.scheduler", "engine.sequence", "model.source", "model.pronunciation", "voices.info", "shelf", "cli"),
-    *("voices.storage", "voices.entry", "voices.catalogue", "speech.mix", "speech.prosody"),
+    *("jobs", "voices.storage", "voices.entry", "voices.catalogue", "speech.mix", "speech.prosody"),
 )
 
 COMES_WITH = {"pydantic_core": "pydantic"}  # a library's own other half needs no line in pyproject.toml

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
-from serve_app.api import dialogue, health, jobs, models, openai, report, studio, styles, voices, websocket
+from serve_app.api import dialogue, health, job_result, jobs, models, openai, report, studio, styles, voices, websocket
 from serve_app.api.authentication import Authenticate
 from serve_app.api.connections import Connections
 from serve_app.api.deps import ApiState
@@ -30,7 +30,7 @@ from serve_app.voices.storage import open_storage
 if TYPE_CHECKING:
     from serve_app.api.tracing import RequestTracer
 
-DAY_S = 86_400.0
+BYTES_PER_CHAR = 6  # of JSON at most, but for what lies beyond 16 bits
 MAX_UPLOADS_BYTES = 512 * MEBIBYTE  # of all requests of a process at once
 
 
@@ -47,13 +47,13 @@ def create_app(
     `connections`: for who wants to drain the WebSockets.
     """
     errors: dict[int | str, dict[str, Any]] = {code: {"model": ErrorResponse} for code in ("4XX", "422", "5XX")}
-    job_store = JobStore(settings.job_dir, settings.max_jobs)
-    runner = JobRunner(backend, job_store, settings.max_jobs_running, settings.job_days * DAY_S, recorder)
+    job_store = JobStore(settings.job_dir, settings.max_jobs, settings.job_days)
+    runner = JobRunner(backend, job_store, settings.max_jobs_running, recorder)
     app = FastAPI(
         title="XTTS v2",
         description="Text to speech in a cloned voice.",
         responses=errors,
-        lifespan=partial(_speaking_jobs, runner if settings.max_jobs else None),
+        lifespan=partial(_speaking_jobs, runner),
     )
     max_body_bytes = settings.max_upload_bytes * 7 // 5 + MEBIBYTE  # base64 with line breaks, and the text
     references = ReferenceDecoder(settings.max_upload_bytes)
@@ -68,15 +68,16 @@ def create_app(
         runner,
         connections or Connections(),
     )
-    for module in (health, report, openai, dialogue, websocket, jobs, voices, styles, models, studio):
+    for module in (health, report, openai, dialogue, websocket, jobs, job_result, voices, styles, models, studio):
         app.include_router(module.router)
     add_error_handlers(app)
     max_voice_bytes = MAX_RECORDINGS * max_body_bytes
+    max_job_bytes = max_body_bytes + BYTES_PER_CHAR * settings.max_job_chars
     app.add_middleware(
         BodyLimit,
         max_bytes=max_body_bytes,
-        max_total_bytes=max(MAX_UPLOADS_BYTES, max_voice_bytes),
-        max_bytes_of={"/v1/audio/voices": max_voice_bytes},
+        max_total_bytes=max(MAX_UPLOADS_BYTES, max_voice_bytes, max_job_bytes),
+        max_bytes_of={"/v1/audio/voices": max_voice_bytes, "/v1/jobs": max_job_bytes},
     )
     app.add_middleware(CancelOnDisconnect)
     if settings.api_keys_file is not None:
@@ -88,11 +89,8 @@ def create_app(
 
 
 @asynccontextmanager
-async def _speaking_jobs(runner: JobRunner | None, _: FastAPI) -> AsyncGenerator[None]:
+async def _speaking_jobs(runner: JobRunner, _: FastAPI) -> AsyncGenerator[None]:
     """While the application serves."""
-    if runner is None:
-        yield
-        return
     task = asyncio.create_task(runner.run(), name="jobs")
     try:
         yield

@@ -27,7 +27,6 @@ Pronunciations = Annotated[
     Field(max_length=200),
 ]
 Language = Annotated[str, Field(max_length=35)]  # the longest a language tag need be: RFC 5646, 4.4.1
-ItemId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$")]
 AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
 StreamFormat = Literal["audio", "sse"]
 PauseSeconds = Annotated[float, Field(ge=0.0, le=10.0, allow_inf_nan=False, description="of silence before it")]
@@ -84,9 +83,12 @@ class SamplingFields(_RequestBody):
     def sampling(self) -> SamplingOptions:
         return SamplingOptions(self.temperature, self.top_k, self.top_p, self.repetition_penalty)
 
+    @property
+    def chosen_guards(self) -> Guards:
+        return Guards(**self.guards.model_dump())
+
     def request_of(self, *turns: Turn, is_streaming: bool = True) -> SpeechRequest:
-        guards = Guards(**self.guards.model_dump())
-        return SpeechRequest(turns, self.seed, self.sampling, guards, is_streaming)
+        return SpeechRequest(turns, self.seed, self.sampling, self.chosen_guards, is_streaming)
 
 
 class SynthesizeBody(TurnFields, SamplingFields, ModelField):
@@ -158,56 +160,6 @@ class DialogueBody(SamplingFields, ModelField):
     language: Language | None = Field(None, description="of turns that name none; as for a single text")
     response_format: AudioFormat = "mp3"
     stream_format: StreamFormat = "audio"
-
-
-class JobItemBody(_RequestBody):
-    """One text of a job."""
-
-    input: str
-    id: ItemId | None = Field(None, description="its result's name; its number in the list when left out")
-    voice: Name | None = Field(None, description="instead of the job's")
-    language: Language | None = Field(None, description="instead of the job's")
-
-
-class JobBody(ModelField, TurnFields, SamplingFields):
-    """POST /v1/jobs: `input`, or `items`."""
-
-    input: str | None = Field(None, description="one long text")
-    items: Annotated[list[JobItemBody], Field(min_length=1, max_length=1_000)] | None = None
-    voice: Name = DEFAULT_VOICE
-    language: Language | None = Field(None, description="as for /v1/audio/speech")
-    response_format: AudioFormat = "mp3"
-    reference_audio_b64: str | None = Field(None, description="a recording of the voice to clone: a file in base64")
-
-
-class JobProgress(BaseModel):
-    """How far a job is."""
-
-    parts_done: int
-    parts: int
-    characters_done: int
-    characters: int
-    audio_s: float = Field(description="seconds of speech that are there")
-    left_s: float | None = Field(description="an estimate of the seconds left while it runs")
-
-
-class JobResponse(BaseModel):
-    """GET /v1/jobs/{id}."""
-
-    id: str
-    status: Literal["queued", "running", "done", "failed", "cancelled"]
-    created_at: str
-    response_format: str
-    items: list[str]
-    progress: JobProgress
-    error: str | None = Field(description="why it failed, and of which item")
-    warnings: list[str]
-
-
-class JobsResponse(BaseModel):
-    """GET /v1/jobs."""
-
-    jobs: list[JobResponse]
 
 
 class ErrorObject(BaseModel):

@@ -51,18 +51,20 @@ class PcmEncoder:
 
 
 class WavEncoder(PcmEncoder):
-    """16-bit mono WAV of a length not known when it starts.
-
-    Both sizes of its header say 0xFFFFFFFF, which players and libsndfile read as "to the end of the stream".
+    """16-bit mono WAV. Where `num_samples` is not known when it starts, or is over 4 GiB, both sizes of its header say
+    0xFFFFFFFF, which players and libsndfile read as "to the end of the stream".
     """
 
     mime_type = "audio/wav"
 
-    def __init__(self, sample_rate_hz: int = SAMPLE_RATE_HZ) -> None:
-        self.sample_rate_hz = sample_rate_hz
+    def __init__(self, sample_rate_hz: int = SAMPLE_RATE_HZ, num_samples: int | None = None) -> None:
+        self.sample_rate_hz, self._num_samples = sample_rate_hz, num_samples
 
     def start(self) -> bytes:
-        return _wav_header(self.sample_rate_hz, None)
+        num_data_bytes = None if self._num_samples is None else self._num_samples * _BYTES_PER_SAMPLE
+        if num_data_bytes is not None and num_data_bytes > UNKNOWN_LENGTH - _HEADER_BYTES:
+            num_data_bytes = None
+        return _wav_header(self.sample_rate_hz, num_data_bytes)
 
 
 def encode_wav(samples: Samples, sample_rate_hz: int = SAMPLE_RATE_HZ) -> bytes:

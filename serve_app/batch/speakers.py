@@ -1,167 +1,172 @@
-"""Who speaks a batch: a service in this process, or one that runs. A book becomes one file, and captions."""
+"""Who speaks a batch: a model in this process, or a service by its address. One part of a text at a time."""
 
 import asyncio
-import hashlib
-import logging
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any, Protocol
+import base64
+import json
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
 import httpx2
+import numpy as np
 
-from serve_app.audio.encoders import encode_whole, encoder_for
-from serve_app.batch.lines import BatchOptions, Line
-from serve_app.errors import RequestError, ServiceError
-from serve_app.jobs import result
-from serve_app.jobs.job import Item, JobHead, JobWork, cut
-from serve_app.jobs.runner import JobRunner
-from serve_app.jobs.store import JobStore
-from serve_app.metrics import NOT_RECORDED
-from serve_app.settings import Settings
+from serve_app.audio.pcm import Recording
+from serve_app.errors import EngineFailed, Overloaded, RequestError, ServiceError, Unavailable
+from serve_app.jobs.job import Part, PartFacts, Sentence
 from serve_app.speech.mix import parse_voice
-from serve_app.speech.request import Guards, SamplingOptions, SpeechBackend, SpeechRequest, Turn, VoiceChoice, collect
-from serve_app.text.captions import srt
+from serve_app.speech.request import SpeechBackend, SpeechRequest, Turn, VoiceChoice, collect
+from serve_app.text.detection import detect_language
+from serve_app.text.languages import resolve_language
 
-logger = logging.getLogger(__name__)
+MAX_TRIES = 8
+FIRST_DELAY_S, LONGEST_DELAY_S = 1.0, 60.0
+ANSWER_TIMEOUT_S = 600.0
+SAMPLE_RATE_HZ = 24_000
+AUTO = "auto"
 
-POLL_S = 1.0
+_FULL_SCALE = 32_767.0
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A part of a text, and how it is to be spoken."""
+
+    text: str
+    language: str
+    voice: str
+    speed: float
+    seed: int
 
 
 class Speaker(Protocol):
-    """Speaks one text as a whole audio file, and a book as audio and captions."""
-
-    async def speak(self, line: Line, options: BatchOptions) -> bytes: ...
-
-    async def speak_book(self, line: Line, options: BatchOptions, tell: Callable[[int, int], None]) -> Path: ...
+    async def speak(self, asked: Asked) -> Part:
+        """At 24 kHz. Raises a ServiceError."""
+        ...
 
 
-@asynccontextmanager
-async def local_speaker(settings: Settings) -> AsyncGenerator[Speaker]:
-    """A service in this process."""
-    from serve_app.speech.service import SpeechService  # seconds: what is plainly wrong has been said
+class LocalSpeaker:
+    """Over a service in this process. A `reference` takes the place of the voice that the command names, `default`."""
 
-    service = await asyncio.to_thread(SpeechService.load, settings, logger.info)
+    def __init__(self, backend: SpeechBackend, default: str, reference: Recording | None) -> None:
+        self._backend, self._default, self._reference = backend, default, reference
+
+    async def speak(self, asked: Asked) -> Part:
+        languages = (await self._backend.status()).languages
+        if asked.language.lower() == AUTO:
+            default = "en" if "en" in languages else languages[0]
+            language = await asyncio.to_thread(detect_language, asked.text, languages, default)
+        else:
+            language = resolve_language(asked.language, languages)
+        is_default = asked.voice == self._default and self._reference is not None
+        voice = VoiceChoice(reference=self._reference) if is_default else VoiceChoice(parse_voice(asked.voice))
+        request = SpeechRequest(
+            (Turn(asked.text, language, voice, speed=asked.speed),), seed=asked.seed, is_streaming=False
+        )
+        return await patiently(lambda: self._spoken(request))
+
+    async def _spoken(self, request: SpeechRequest) -> Part:
+        samples, summary = await collect(self._backend.stream(request))
+        sentences = tuple(Sentence(each.text, each.start_s, each.end_s) for each in summary.sentences)
+        return Part(samples, PartFacts(len(samples), sentences, summary.warnings))
+
+
+class RemoteSpeaker:
+    """Over HTTP. `reference` is a recording's file."""
+
+    def __init__(self, client: httpx2.AsyncClient, default: str, reference: bytes | None) -> None:
+        self._client, self._default = client, default
+        self._reference = None if reference is None else base64.b64encode(reference).decode("ascii")
+
+    async def check(self) -> None:
+        """Whether somebody is there who lets us in. Raises a ServiceError."""
+        await patiently(self._ask_for_models, max_tries=3)
+
+    async def _ask_for_models(self) -> None:
+        with _transport_errors_as_ours():
+            answer = await self._client.get("/v1/models")
+        if answer.status_code != 200:
+            raise _error(answer)
+
+    async def speak(self, asked: Asked) -> Part:
+        body: dict[str, Any] = {
+            "input": asked.text,
+            "language": asked.language,
+            "speed": asked.speed,
+            "seed": asked.seed,
+            "response_format": "pcm",
+            "stream_format": "sse",  # which tells when each sentence is heard, and why it fails midway
+        }
+        if asked.voice == self._default and self._reference is not None:
+            body["reference_audio_b64"] = self._reference
+        else:
+            body["voice"] = asked.voice
+        return await patiently(lambda: self._spoken(body))
+
+    async def _spoken(self, body: dict[str, Any]) -> Part:
+        """Read as it comes: an error is the last event before the transfer is cut."""
+        pcm, end = bytearray(), dict[str, Any]()
+        with _transport_errors_as_ours():
+            async with self._client.stream("POST", "/v1/audio/speech", json=body) as answer:
+                if answer.status_code != 200:
+                    await answer.aread()
+                    raise _error(answer)
+                async for line in answer.aiter_lines():
+                    event = json.loads(line.removeprefix("data: ") or "{}")
+                    if event.get("type") == "error":
+                        raise _error_of(event["error"], EngineFailed)
+                    if event.get("type") == "speech.audio.delta":
+                        pcm += base64.b64decode(event["audio"])
+                    if event.get("type") == "speech.audio.done":
+                        end = event
+        if not end:
+            raise Unavailable("The speech ended before its last sample.")
+        samples = np.frombuffer(bytes(pcm), dtype="<i2").astype(np.float32) / np.float32(_FULL_SCALE)
+        sentences = tuple(Sentence(each["text"], each["start_s"], each["end_s"]) for each in end["sentences"])
+        return Part(samples, PartFacts(len(samples), sentences, tuple(end["warnings"])))
+
+
+@contextmanager
+def _transport_errors_as_ours() -> Generator[None]:
     try:
-        yield _LocalSpeaker(service)
-    finally:
-        service.close()
+        yield
+    except httpx2.TransportError as error:
+        raise Unavailable(f"The service does not answer ({type(error).__name__}); check --url.") from error
 
 
-@asynccontextmanager
-async def remote_speaker(url: str, api_key: str | None) -> AsyncGenerator[Speaker]:
-    """A service that runs elsewhere."""
-    headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
-    async with httpx2.AsyncClient(base_url=url, headers=headers, timeout=600.0) as client:
-        yield _RemoteSpeaker(client)
-
-
-class _LocalSpeaker:
-    def __init__(self, backend: SpeechBackend) -> None:
-        self._backend = backend
-
-    async def speak(self, line: Line, options: BatchOptions) -> bytes:
-        request = SpeechRequest((_turn(line),), options.seed, is_streaming=False)
-        samples, _ = await collect(self._backend.stream(request))
-        return await asyncio.to_thread(encode_whole, samples, encoder_for(options.audio_format))
-
-    async def speak_book(self, line: Line, options: BatchOptions, tell: Callable[[int, int], None]) -> Path:
-        """As a job whose parts are kept beside the result until that is whole."""
-        store = JobStore(options.output / ".parts", max_jobs=100)
-        head, work = _book(line, options)
-        if head.id not in store.ids():
-            await asyncio.to_thread(store.add, head, work)
-        runner = JobRunner(self._backend, store, 1, max_age_s=float("inf"), recorder=NOT_RECORDED)
-        running = asyncio.create_task(runner.run())
+async def patiently(ask: Callable[[], Awaitable[_T]], max_tries: int = MAX_TRIES) -> _T:
+    """Its answer; asked again while the service is busy or away, at last raising what it said."""
+    delay_s = FIRST_DELAY_S
+    for _ in range(max_tries - 1):
         try:
-            while not (progress := await asyncio.to_thread(store.progress, head)).status.is_over:
-                tell(progress.num_chars_done, head.num_chars)
-                await asyncio.sleep(POLL_S / 4)
-        finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
-        if progress.failure:
-            await asyncio.to_thread(store.remove, head.id)
-            raise ServiceError(progress.failure)
-        tell(head.num_chars, head.num_chars)
-        path = options.output / f"{line.id}.{options.audio_format}"
-        await asyncio.to_thread(write_whole, path, b"".join(result.audio(store, head)))
-        await asyncio.to_thread(write_whole, path.with_suffix(".srt"), srt(result.cues(store, head)).encode())
-        await asyncio.to_thread(store.remove, head.id)
-        return path
+            return await ask()
+        except (Overloaded, Unavailable) as error:
+            wait_s = min(LONGEST_DELAY_S, max(delay_s, error.retry_after_s or 0.0))
+        await asyncio.sleep(wait_s)
+        delay_s *= 2
+    return await ask()
 
 
-class _RemoteSpeaker:
-    def __init__(self, client: httpx2.AsyncClient) -> None:
-        self._client = client
-
-    async def speak(self, line: Line, options: BatchOptions) -> bytes:
-        body = {**_body(line, options), "input": line.text}
-        return (await self._ask("POST", "/v1/audio/speech", json=body)).content
-
-    async def speak_book(self, line: Line, options: BatchOptions, tell: Callable[[int, int], None]) -> Path:
-        """As a job of that service."""
-        job = (await self._ask("POST", "/v1/jobs", json={**_body(line, options), "input": line.text})).json()
-        route = f"/v1/jobs/{job['id']}"
-        while job["status"] in ("queued", "running"):
-            tell(job["progress"]["characters_done"], job["progress"]["characters"])
-            await asyncio.sleep(POLL_S)
-            job = (await self._ask("GET", route)).json()
-        if job["status"] != "done":
-            raise ServiceError(job["error"] or f"the job was {job['status']}")
-        path = options.output / f"{line.id}.{options.audio_format}"
-        write_whole(path, (await self._ask("GET", f"{route}/result")).content)
-        write_whole(path.with_suffix(".srt"), (await self._ask("GET", f"{route}/result?captions=srt")).content)
-        await self._ask("DELETE", route)
-        return path
-
-    async def _ask(self, method: str, path: str, **request: Any) -> httpx2.Response:
-        """Waits where the service is full or away, as it says how long."""
-        while True:
-            try:
-                answer = await self._client.request(method, path, **request)
-            except httpx2.TransportError as error:
-                raise ServiceError(f"the service cannot be reached: {error}") from None
-            if answer.status_code not in (429, 503):
-                break
-            await asyncio.sleep(float(answer.headers.get("retry-after", POLL_S)))
-        if answer.is_success:
-            return answer
-        try:
-            message = answer.json()["error"]["message"]
-        except (ValueError, KeyError, TypeError):
-            message = f"the service answered {answer.status_code}"
-        raise ServiceError(message)
-
-
-def _book(line: Line, options: BatchOptions) -> tuple[JobHead, JobWork]:
-    """Its id follows from what is asked, so the same call finds the parts of an earlier one."""
-    asked = repr((line, options.audio_format, options.seed)).encode()
-    items = (Item(line.id, _turn(line)),)
-    job_id = hashlib.sha256(asked).hexdigest()[:26]
-    head = JobHead(job_id, None, 0.0, options.audio_format, False, (line.id,), tuple(cut(items)))
-    return head, JobWork(items, options.seed, SamplingOptions(), Guards())
-
-
-def _turn(line: Line) -> Turn:
-    return Turn(line.text, line.language, VoiceChoice(parse_voice(line.voice)), speed=line.speed)
-
-
-def _body(line: Line, options: BatchOptions) -> dict[str, Any]:
-    return {
-        "voice": line.voice,
-        "language": line.language,
-        "speed": line.speed,
-        "response_format": options.audio_format,
-        "seed": options.seed,
-    }
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Whole or not at all: what is there is not spoken again."""
-    temporary = path.with_name(f".{path.name}.partial")
+def _error(answer: httpx2.Response) -> ServiceError:
+    """As the service raised it; by its status where the answer is not the service's own."""
+    kinds: dict[int, type[ServiceError]] = {429: Overloaded, 502: Unavailable, 503: Unavailable}
+    kind = kinds.get(answer.status_code, RequestError if 400 <= answer.status_code < 500 else EngineFailed)
     try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    except OSError as error:
-        raise RequestError(f"cannot write {path}: {error.strerror}; choose another place", field="output") from error
+        error = _error_of(answer.json()["error"], kind)
+    except (ValueError, KeyError, TypeError):
+        error = kind(f"The service answered {answer.status_code}; check --url.")
+    after = answer.headers.get("retry-after", "")
+    error.retry_after_s = float(after) if after.isdecimal() else None
+    return error
+
+
+def _error_of(said: dict[str, Any], otherwise: type[ServiceError]) -> ServiceError:
+    """Of the class with that code. Raises KeyError or TypeError for what is no error of the service's."""
+    return (_kind_of(str(said["code"]), ServiceError) or otherwise)(str(said["message"]))
+
+
+def _kind_of(code: str, kind: type[ServiceError]) -> type[ServiceError] | None:
+    if kind.code == code:
+        return kind
+    return next((found for each in kind.__subclasses__() if (found := _kind_of(code, each)) is not None), None)

@@ -25,7 +25,8 @@ class ServeProcess:
     def __init__(self, settings: Settings, *, is_ray: bool) -> None:
         with bound_socket(settings.model_copy(update={"host": "127.0.0.1", "port": 0})) as probe:
             port = probe.getsockname()[1]
-        own = settings.model_copy(update={"host": "127.0.0.1", "port": port})
+        no_jobs = {"max_jobs_running": 0}  # those of whoever works on this machine are left alone
+        own = settings.model_copy(update={"host": "127.0.0.1", "port": port, **no_jobs})
         self.url = f"http://127.0.0.1:{port}"
         self._log: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 (closed in `close`)
         command = [sys.executable, "-m", "serve_app", "serve", *([] if is_ray else ["--local"])]

@@ -1,18 +1,14 @@
-"""The nouns of long work: a job, the parts it is spoken in, and how far it is. Knows no files and no engine."""
+"""The nouns of long work: what was asked, how far it is, and one spoken part. Knows neither files nor HTTP."""
 
 import hashlib
-import re
-import secrets
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from serve_app.speech.request import Guards, SamplingOptions, SentenceTiming, Turn
-from serve_app.text.pauses import blocks
+from serve_app.audio.pcm import Recording, Samples
+from serve_app.speech.request import Guards, SamplingOptions, SpeechRequest, Turn, VoiceChoice
+from serve_app.text.captions import Cue
 
-PART_CHARS = 1_000  # a part ends with the first sentence beyond it: what a lost process has to speak again
-_ID = re.compile(r"[0-9a-f]{26}")
+MAX_WARNINGS = 50  # of one job
 
 
 class Status(StrEnum):
@@ -24,97 +20,153 @@ class Status(StrEnum):
 
     @property
     def is_over(self) -> bool:
-        return self not in (Status.QUEUED, Status.RUNNING)
+        return self in (Status.DONE, Status.FAILED, Status.CANCELLED)
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """What a client asks for: texts by their ids, each a turn of the seam, in the language it is read in."""
+
+    texts: tuple[tuple[str, Turn], ...]
+    is_list: bool  # False: one text, whose id nobody names
+    response_format: str
+    model: str | None  # one of the further models; None: the default one, as in `SpeechRequest`
+    model_name: str  # that model's own name: no other one goes on with it
+    sample_rate_hz: int
+    seed: int
+    sampling: SamplingOptions
+    guards: Guards
+
+
+@dataclass(frozen=True)
+class Head:
+    """What of a job does not change. Times are seconds since 1970."""
+
+    id: str
+    created_at: float
+    is_list: bool
+    num_items: int
+    num_parts: int
+    num_chars: int
+    response_format: str
+    model: str | None
+    model_name: str
+    sample_rate_hz: int
+    seed: int
+    sampling: SamplingOptions
+    guards: Guards
 
 
 @dataclass(frozen=True)
 class Item:
-    """One text of a job, and its result's name."""
+    """One text of a job, without its words. Its parts are `first_part` … `first_part + num_parts - 1`."""
 
     id: str
-    turn: Turn
-
-
-@dataclass(frozen=True)
-class Part:
-    """A run of sentences of one item: `num_chars` of its text from `start` on."""
-
-    item_index: int
-    start: int
-    num_chars: int
-
-
-@dataclass(frozen=True)
-class JobHead:
-    """What is known of a job without its texts. `owner`: the name of the API key that sent it, None without keys."""
-
-    id: str
-    owner: str | None
-    created_s: float  # Unix time
-    response_format: str
-    is_list: bool
-    item_ids: tuple[str, ...]
-    parts: tuple[Part, ...]
+    first_part: int
+    num_parts: int
+    language: str
+    voice: tuple[tuple[str, float], ...]
+    reference: int | None  # the number of the job's recording that takes the place of the voice
+    style: str | None
+    style_intensity: float
+    speed: float
+    pronunciations: tuple[tuple[str, str], ...]
 
     @property
-    def num_chars(self) -> int:
-        return sum(part.num_chars for part in self.parts)
+    def parts(self) -> range:
+        return range(self.first_part, self.first_part + self.num_parts)
+
+    def turn(self, text: str, reference: Recording | None) -> Turn:
+        voice = VoiceChoice(self.voice, reference, self.style, self.style_intensity)
+        return Turn(text, self.language, voice, speed=self.speed, pronunciations=self.pronunciations)
 
 
 @dataclass(frozen=True)
-class JobWork:
-    """What its parts are spoken from."""
+class Failure:
+    """Why a job failed, and at which item."""
 
-    items: tuple[Item, ...]
-    seed: int
-    sampling: SamplingOptions
-    guards: Guards
-    model: str | None = None  # None: the default one
+    code: str
+    message: str
+    item: str | None = None
 
 
 @dataclass(frozen=True)
-class SpokenPart:
-    """What is known of a part that was spoken; its samples are kept beside it."""
+class State:
+    """How far a job is. Whoever holds its lease replaces it."""
 
-    duration_s: float
-    sentences: tuple[SentenceTiming, ...]
-    warnings: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a job is. `failure` says of which item, and why."""
-
-    status: Status
-    num_parts_done: int
-    num_chars_done: int
-    audio_s: float
-    left_s: float | None  # an estimate; None before the first part, and where it is over
-    failure: str = ""
+    status: Status = Status.QUEUED
+    num_parts_done: int = 0
+    num_chars_done: int = 0
+    audio_s: float = 0.0
+    work_s: float = 0.0  # that its parts took, waits for a busy engine included
+    started_at: float | None = None
+    finished_at: float | None = None
+    failure: Failure | None = None
+    waiting_for: str | None = None  # what keeps the next part from being spoken, for a person
     warnings: tuple[str, ...] = ()
 
-
-def new_id() -> str:
-    """Later ones sort later; nobody guesses one."""
-    return f"{int(time.time()):010x}{secrets.token_hex(8)}"
-
-
-def is_id(text: str) -> bool:
-    """Whether it may be a job's id, and so a folder's name."""
-    return _ID.fullmatch(text) is not None
-
-
-def cut(items: tuple[Item, ...]) -> Iterator[Part]:
-    """The parts of all items, in order."""
-    for index, item in enumerate(items):
-        start = 0
-        for block in blocks(item.turn.text, item.turn.language, PART_CHARS):
-            if any(char.isalnum() for char in block):
-                yield Part(index, start, len(block))
-            start += len(block)
+    def with_part(self, num_chars: int, audio_s: float, work_s: float, warnings: tuple[str, ...]) -> "State":
+        """After one more part."""
+        return replace(
+            self,
+            num_parts_done=self.num_parts_done + 1,
+            num_chars_done=self.num_chars_done + num_chars,
+            audio_s=self.audio_s + audio_s,
+            work_s=self.work_s + work_s,
+            waiting_for=None,
+            warnings=tuple(dict.fromkeys((*self.warnings, *warnings)))[:MAX_WARNINGS],
+        )
 
 
-def part_seed(seed: int, index: int) -> int:
-    """Of a part, [0, 2⁶³): the same whichever process speaks it."""
-    digest = hashlib.blake2b(f"{seed}:{index}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 1
+@dataclass(frozen=True)
+class Job:
+    head: Head
+    state: State
+
+    @property
+    def seconds_left(self) -> float | None:
+        """As long as the rest takes if it goes on like this; None where nothing tells."""
+        if self.state.status is not Status.RUNNING or not self.state.num_chars_done:
+            return None
+        left = self.head.num_chars - self.state.num_chars_done
+        return self.state.work_s * left / self.state.num_chars_done
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """When a sentence is heard, in seconds of its part."""
+
+    text: str
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True)
+class PartFacts:
+    """What is known of a spoken part beside its samples."""
+
+    num_samples: int
+    sentences: tuple[Sentence, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def cues(self, start_s: float) -> list[Cue]:
+        """Its captions where the part begins at `start_s` of the whole."""
+        return [(each.text, start_s + each.start_s, start_s + each.end_s) for each in self.sentences]
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    samples: Samples  # [num_samples]
+    facts: PartFacts
+
+
+def part_seed(seed: int, index: int, attempt: int = 0) -> int:
+    """That of a part, whoever speaks it and whenever: 0 … 2³¹ − 1."""
+    digest = hashlib.blake2b(f"{seed}/{index}/{attempt}".encode(), digest_size=4).digest()
+    return int.from_bytes(digest) >> 1
+
+
+def part_request(head: Head, turn: Turn, index: int, attempt: int = 0) -> SpeechRequest:
+    """Handed over in whole sentences: nobody listens, and so each can still be mended."""
+    seed = part_seed(head.seed, index, attempt)
+    return SpeechRequest((turn,), seed, head.sampling, head.guards, is_streaming=False, model=head.model)

@@ -1,71 +1,97 @@
-"""What a job that is done gives: audio of an item or of all, captions, a ZIP; block by block, as it is sent."""
+"""What became of a job, made from its parts while it is sent: audio in any format, captions, a ZIP of all its items.
 
-import io
+Everything here blocks and gives blocks of bytes; a part at a time is in memory.
+"""
+
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import IO, cast
 
-from serve_app.audio.encoders import Encoder, encoder_for
-from serve_app.jobs.job import JobHead
-from serve_app.jobs.store import JobStore
+from serve_app.audio.encoders import Encoder, WavEncoder, encoder_for
+from serve_app.errors import JobNotDone, JobNotFound
+from serve_app.jobs.folder import JobFolder
+from serve_app.jobs.job import Head, Item
 from serve_app.text.captions import Cue
 
-
-def audio(store: JobStore, head: JobHead, item_index: int | None = None) -> Iterator[bytes]:
-    """The encoded speech of one item, or of all one after the other; blocks on the disk and the encoder."""
-    encoder = encoder_for(head.response_format)
-    yield from _encoded(store, head, item_index, encoder)
+SLICE_SAMPLES = 10 * 24_000  # encoded at once: so long is nobody else of the process kept waiting
 
 
-def cues(store: JobStore, head: JobHead, item_index: int | None = None) -> list[Cue]:
-    """When each sentence of an item, or of all, is heard."""
-    found: list[Cue] = []
-    start_s = 0.0
-    for index in _parts(head, item_index):
-        spoken = store.spoken(head.id, index)
-        assert spoken is not None, "the job is done"
-        found += [(each.text, start_s + each.start_s, start_s + each.end_s) for each in spoken.sentences]
-        start_s += spoken.duration_s
-    return found
+def item_named(items: Sequence[Item], item_id: str) -> Item:
+    """Raises JobNotFound."""
+    for item in items:
+        if item.id == item_id:
+            return item
+    raise JobNotFound(f"This job has no item {item_id[:80]!r}.", field="item")
 
 
-def archive(store: JobStore, head: JobHead) -> Iterator[bytes]:
-    """A ZIP with a file for each item, `ID.FORMAT`. Audio does not shrink, so nothing is compressed again."""
+def check_spoken(folder: JobFolder, item: Item) -> None:
+    """Raises JobNotDone."""
+    if not folder.parts_done().issuperset(item.parts):
+        raise JobNotDone("This is not spoken yet; ask GET /v1/jobs/{id} how far it is.", field="item")
+
+
+def encoder_of(folder: JobFolder, head: Head, item: Item, response_format: str) -> Encoder:
+    """For the whole item. A WAV tells its length, since it is known."""
+    if response_format == "wav":
+        num_samples = sum(folder.part_facts(index).num_samples for index in item.parts)
+        return WavEncoder(head.sample_rate_hz, num_samples)
+    return encoder_for(response_format, head.sample_rate_hz)
+
+
+def audio_of(folder: JobFolder, item: Item, encoder: Encoder) -> Generator[bytes]:
+    """One file. Raises JobNotFound, JobDamaged and StorageFailed."""
+    block = encoder.start()
+    for index in item.parts:
+        samples = folder.part(index).samples
+        for start in range(0, len(samples), SLICE_SAMPLES):
+            if block := block + encoder.encode(samples[start : start + SLICE_SAMPLES]):
+                yield block
+            block = b""
+    if block := block + encoder.finish():
+        yield block
+
+
+def cues_of(folder: JobFolder, head: Head, item: Item) -> list[Cue]:
+    """When each sentence of the item is heard."""
+    cues: list[Cue] = []
+    num_samples = 0
+    for index in item.parts:
+        facts = folder.part_facts(index)
+        cues += facts.cues(num_samples / head.sample_rate_hz)
+        num_samples += facts.num_samples
+    return cues
+
+
+def zip_of(folder: JobFolder, head: Head, items: Sequence[Item], response_format: str) -> Iterator[bytes]:
+    """A ZIP of all items, each a file by its id, stored as it is: audio does not get smaller."""
+    made_at = datetime.fromtimestamp(head.created_at, UTC).timetuple()[:6]
     sink = _Sink()
-    with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as whole:
-        for item_index, item_id in enumerate(head.item_ids):
-            with whole.open(f"{item_id}.{head.response_format}", "w", force_zip64=True) as file:
-                for block in _encoded(store, head, item_index, encoder_for(head.response_format)):
+    with zipfile.ZipFile(cast(IO[bytes], sink), "w", zipfile.ZIP_STORED) as archive:
+        for item in items:
+            entry = zipfile.ZipInfo(f"{item.id}.{response_format}", made_at)
+            with archive.open(entry, "w", force_zip64=True) as file:
+                for block in audio_of(folder, item, encoder_of(folder, head, item, response_format)):
                     file.write(block)
-                    yield sink.taken()
-    yield sink.taken()
+                    yield sink.take()
+            yield sink.take()
+    yield sink.take()
 
 
-def _encoded(store: JobStore, head: JobHead, item_index: int | None, encoder: Encoder) -> Iterator[bytes]:
-    yield encoder.start()
-    for index in _parts(head, item_index):
-        yield encoder.encode(store.samples(head.id, index))
-    yield encoder.finish()
-
-
-def _parts(head: JobHead, item_index: int | None) -> list[int]:
-    return [index for index, part in enumerate(head.parts) if item_index in (None, part.item_index)]
-
-
-class _Sink(io.RawIOBase):
-    """Where a ZIP is written that is sent at the same time: it cannot go back."""
+class _Sink:
+    """A file that can only be written, as a connection is."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self._blocks: list[bytes] = []
+        self._bytes = bytearray()
 
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: "bytes | bytearray | memoryview") -> int:  # type: ignore[override]
-        self._blocks.append(bytes(data))
+    def write(self, data: bytes) -> int:
+        self._bytes += data
         return len(data)
 
-    def taken(self) -> bytes:
-        block = b"".join(self._blocks)
-        self._blocks.clear()
-        return block
+    def flush(self) -> None:
+        pass
+
+    def take(self) -> bytes:
+        taken = bytes(self._bytes)
+        self._bytes.clear()
+        return taken

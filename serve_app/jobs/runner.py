@@ -1,195 +1,196 @@
-"""Speaks jobs through the seam, part by part, beside live requests. Where a process dies, another goes on."""
+"""Speaks jobs in the background, part by part, over any `SpeechBackend`. Each HTTP process has one.
+
+A part that is kept is never spoken again: after a crash whoever takes the lease goes on with the next one. A part's
+seed follows from the job's, so a job's audio does not depend on who spoke it, and when. Knows no HTTP.
+"""
 
 import asyncio
 import logging
-import secrets
 import time
-from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
-from functools import partial
-from typing import cast
-
-import numpy as np
+from typing import TypeVar
 
 from serve_app import metrics
-from serve_app.audio.pcm import Samples
-from serve_app.errors import (
-    EngineFailed,
-    JobNotFound,
-    Overloaded,
-    RequestError,
-    ServiceError,
-    StorageFailed,
-    StorageFull,
-    SynthesisFailed,
-    Unavailable,
-)
-from serve_app.jobs.job import JobHead, JobWork, SpokenPart, part_seed
-from serve_app.jobs.store import LEASE_S, JobStore
-from serve_app.metrics import Metrics
-from serve_app.speech.request import AudioChunk, SpeechBackend, SpeechRequest
+from serve_app.errors import JobDamaged, JobNotFound, ServiceError, StorageFailed, StorageFull
+from serve_app.jobs.claims import Claim, Claims, Hold
+from serve_app.jobs.job import Failure, State, Status
+from serve_app.jobs.speaking import UNEXPECTED, Pace, PartSpeaker, Work
+from serve_app.jobs.store import JobStore
+from serve_app.metrics import NOT_RECORDED, Metrics
+from serve_app.speech.request import SpeechBackend
 
 logger = logging.getLogger(__name__)
 
-LOOK_S = 2.0  # between two looks for jobs of other processes
-MAX_WAIT_S = 30.0  # between two tries while the engine is full, away or its disk is
-MAX_FAILURES = 3  # of one part
+USUAL_PACE = Pace()
+SWEEP_PERIOD_S = 3_600.0
+TROUBLE_DELAY_S = 10.0
+_T = TypeVar("_T")
 
 
 class JobRunner:
-    """One in each HTTP process. `run` goes on until it is cancelled; what was being spoken is then another's."""
+    """`run` until it is cancelled; `wake` where there is something new. `max_running` jobs at once."""
 
     def __init__(
-        self, backend: SpeechBackend, store: JobStore, max_running: int, max_age_s: float, recorder: Metrics
+        self,
+        backend: SpeechBackend,
+        store: JobStore,
+        max_running: int,
+        recorder: Metrics = NOT_RECORDED,
+        pace: Pace = USUAL_PACE,
     ) -> None:
-        self._backend, self._store, self._metrics = backend, store, recorder
-        self._max_running, self._max_age_s = max_running, max_age_s
-        self._name = secrets.token_hex(8)
+        self._backend, self._store, self._recorder = backend, store, recorder
+        self._max_running, self._pace = max_running, pace
+        self._speaker = PartSpeaker(backend, recorder, pace)
+        self._claims = Claims(store, pace.lease_s, recorder)
+        self._thread = ThreadPoolExecutor(1, "jobs")  # of the claims; a beat never waits for other work of the process
         self._news = asyncio.Event()
-        self._running: dict[str, asyncio.Task[None]] = {}
 
-    def look(self) -> None:
-        """A job was added or cancelled."""
+    def wake(self) -> None:
         self._news.set()
 
     async def run(self) -> None:
+        """Never returns. What it holds when it is cancelled is given back."""
         try:
-            while True:
-                try:
-                    await self._take_jobs()
-                except (StorageFailed, StorageFull) as error:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._sweep())
+                for _ in range(self._max_running):
+                    group.create_task(self._work())
+        finally:
+            self._thread.shutdown(wait=False)
+
+    async def _work(self) -> None:
+        trouble = ""
+        while True:
+            self._news.clear()
+            try:
+                claim = await self._claim()
+                trouble = ""
+                if claim is not None:
+                    await self._hold(claim)
+                    continue
+                delay_s = self._pace.poll_s
+            except ServiceError as error:
+                if error.message != trouble:
                     logger.warning("jobs wait: %s", error.message)
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._news.wait(), LOOK_S)
-                self._news.clear()
+                trouble, delay_s = error.message, TROUBLE_DELAY_S
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), delay_s)
+
+    async def _claim(self) -> Claim | None:
+        """None where there is nothing to do, or no model yet to do it."""
+        waiting = await self._in_thread(self._claims.waiting)
+        if not waiting:
+            return None
+        status = await self._backend.status()
+        return await self._in_thread(self._claims.next, waiting, status.model) if status.is_ready else None
+
+    async def _hold(self, claim: Claim) -> None:
+        """Works on the job while it is ours, then lets it go."""
+        speaking = asyncio.create_task(self._speak(claim), name=f"speak {claim.folder.path.name}")
+        hold = Hold.OURS
+        try:
+            hold = await self._watch(claim, speaking)
         finally:
-            tasks = [*self._running.values()]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            speaking.cancel()
+            await asyncio.wait({speaking})
+            if hold is Hold.CANCELLED and speaking.cancelled():
+                with suppress(JobNotFound):
+                    await self._end(claim, await asyncio.to_thread(claim.folder.state), Status.CANCELLED)
+            await self._in_thread(self._claims.release, claim)
+        if not speaking.cancelled():
+            speaking.result()
 
-    async def _take_jobs(self) -> None:
-        """The oldest that nobody speaks, as many as may run."""
-        ids = await asyncio.to_thread(self._store.ids)
-        self._metrics.set(metrics.JOBS_KEPT, len(ids))
-        for job_id in reversed(ids):
-            if job_id in self._running:
-                continue
-            if await asyncio.to_thread(self._is_old, job_id):
-                await asyncio.to_thread(self._store.remove, job_id)
-            elif len(self._running) < self._max_running and await asyncio.to_thread(self._claim, job_id):
-                task = asyncio.create_task(self._speak_job(job_id), name=f"job {job_id}")
-                self._running[job_id] = task
-                task.add_done_callback(partial(self._end, job_id))
-
-    def _claim(self, job_id: str) -> bool:
-        try:
-            return not self._store.is_over(job_id) and self._store.claim(job_id, self._name)
-        except JobNotFound:
-            return False
-
-    def _is_old(self, job_id: str) -> bool:
-        try:
-            head = self._store.head(job_id)
-        except JobNotFound:
-            return False
-        return time.time() - head.created_s > self._max_age_s
-
-    def _end(self, job_id: str, _: "asyncio.Task[None]") -> None:
-        del self._running[job_id]
-        self.look()
-
-    async def _speak_job(self, job_id: str) -> None:
-        """One job to its end, as long as it is ours."""
-        speaking = asyncio.create_task(self._speak_parts(job_id))
-        living = asyncio.create_task(self._live(job_id))
-        try:
-            await asyncio.wait({speaking, living}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (speaking, living):
-                task.cancel()
-            await asyncio.gather(speaking, living, return_exceptions=True)
-            with suppress(ServiceError):
-                await asyncio.to_thread(self._store.release, job_id, self._name)
-
-    async def _live(self, job_id: str) -> None:
-        """Signs of life, until the job is another's or is not wanted any more."""
+    async def _watch(self, claim: Claim, speaking: asyncio.Task[None]) -> Hold:
         last_s = time.monotonic()
-        while time.monotonic() - last_s < LEASE_S:
-            await asyncio.sleep(LEASE_S / 10)
-            with suppress(StorageFailed, StorageFull):
-                if not await asyncio.to_thread(self._store.renew, job_id, self._name):
-                    return
+        while True:
+            await asyncio.wait({speaking}, timeout=self._pace.beat_s)
+            if speaking.done():
+                return Hold.OURS
+            try:
+                hold = await self._in_thread(self._claims.look, claim)
                 last_s = time.monotonic()
-                if await asyncio.to_thread(self._store.is_cancelled, job_id):
-                    return
+            except StorageFailed:  # others may soon take us for dead
+                hold = Hold.LOST if time.monotonic() - last_s > self._pace.lease_s / 2 else Hold.OURS
+            if hold is not Hold.OURS:
+                logger.info("the job %s is left: %s", claim.folder.path.name, hold.name.lower())
+                return hold
 
-    async def _speak_parts(self, job_id: str) -> None:
-        outcome = "failed"
+    async def _speak(self, claim: Claim) -> None:
+        """What keeps this job from being spoken fails it, and no other; where jobs are kept is everyone's trouble."""
         try:
-            head, work = await asyncio.to_thread(lambda: (self._store.head(job_id), self._store.work(job_id)))
-            for index in await asyncio.to_thread(self._store.missing, head):
-                if await asyncio.to_thread(self._store.is_cancelled, job_id):
-                    outcome = "cancelled"
-                    return
-                await self._speak_part(head, work, index)
-            outcome = "done"
-        except ServiceError as error:
-            await self._fail(job_id, error.message)
-        except asyncio.CancelledError:
-            outcome = "left"
+            await self._speak_its_turn(claim)
+        except JobNotFound:
+            return
+        except (StorageFailed, StorageFull):
             raise
-        except Exception:
-            logger.exception("job %s failed in a way that nobody foresaw", job_id)
-            await self._fail(job_id, "It failed unexpectedly; the service's log says why.")
-        finally:
-            self._metrics.add(metrics.JOBS, outcome=outcome)
-            logger.info("job %s: %s", job_id, outcome)
+        except Exception as error:
+            logger.exception("the job %s failed", claim.folder.path.name)
+            known = error if isinstance(error, JobDamaged) else ServiceError(UNEXPECTED)
+            failure = Failure(known.code, known.message)
+            with suppress(JobNotFound):
+                await self._end(claim, State(failure=failure), Status.FAILED)
 
-    async def _fail(self, job_id: str, message: str) -> None:
-        with suppress(ServiceError):
-            await asyncio.to_thread(self._store.fail, job_id, message)
+    async def _speak_its_turn(self, claim: Claim) -> None:
+        """Parts that are not there yet, as many as may be spoken in a row."""
+        folder = claim.folder
+        if await asyncio.to_thread(folder.is_cancelled):
+            await self._end(claim, await asyncio.to_thread(folder.state), Status.CANCELLED)
+            return
+        work, state = await asyncio.to_thread(_opened, claim)
+        await asyncio.to_thread(folder.write_state, state)
+        missing = work.missing
+        for index in missing[: self._pace.num_parts_in_a_row]:
+            try:
+                state = await self._speaker.speak(work, index, state)
+            except JobNotFound:
+                raise
+            except ServiceError as error:
+                self._recorder.add(metrics.JOB_PARTS, outcome="failed")
+                item = work.item_of(index).id if work.head.is_list else None
+                failure = Failure(error.code, error.message, item)
+                await self._end(claim, replace(state, failure=failure), Status.FAILED)
+                return
+        if len(missing) <= self._pace.num_parts_in_a_row:
+            await self._end(claim, state, Status.DONE)
 
-    async def _speak_part(self, head: JobHead, work: JobWork, index: int) -> None:
-        """Until it is spoken and kept. Raises a `ServiceError` that names the item where that cannot be."""
-        num_failures = num_tries = 0
-        item = work.items[head.parts[index].item_index]
+    async def _end(self, claim: Claim, state: State, status: Status) -> None:
+        state = replace(state, status=status, finished_at=time.time(), waiting_for=None)
+        await asyncio.to_thread(claim.folder.write_state, state)
+        self._recorder.add(metrics.JOBS, outcome=status.value)
+        logger.info("the job %s is %s: %.1f s of speech", claim.folder.path.name, status.value, state.audio_s)
+
+    async def _sweep(self) -> None:
         while True:
             try:
-                samples, spoken = await self._spoken(head, work, index)
-                await asyncio.to_thread(self._store.write_part, head.id, index, samples, spoken)
-                self._metrics.add(metrics.JOB_PARTS)
-                return
-            except (Overloaded, Unavailable, EngineFailed, StorageFull) as error:
-                logger.info("job %s waits: %s", head.id, error.message)
-            except SynthesisFailed as error:
-                num_failures += 1
-                if num_failures == MAX_FAILURES:
-                    raise SynthesisFailed(f"item {item.id}: {error.message}") from error
-            except RequestError as error:
-                raise RequestError(f"item {item.id}: {error.message}") from error
-            num_tries += 1
-            await asyncio.sleep(min(MAX_WAIT_S, 0.5 * 2.0**num_tries))
+                if num_removed := await asyncio.to_thread(self._store.remove_old):
+                    logger.info("removed %d old jobs", num_removed)
+            except ServiceError as error:
+                logger.warning("old jobs stay: %s", error.message)
+            await asyncio.sleep(SWEEP_PERIOD_S)
 
-    async def _spoken(self, head: JobHead, work: JobWork, index: int) -> tuple[Samples, SpokenPart]:
-        part = head.parts[index]
-        turn = work.items[part.item_index].turn
-        text = turn.text[part.start : part.start + part.num_chars]
-        request = SpeechRequest(
-            (replace(turn, text=text),),
-            part_seed(work.seed, index),
-            work.sampling,
-            work.guards,
-            is_streaming=False,
-            model=work.model,
-        )
-        pieces: list[Samples] = []
-        summary = None
-        async with aclosing(cast(AsyncGenerator[AudioChunk], self._backend.stream(request))) as chunks:
-            async for chunk in chunks:
-                pieces.append(chunk.samples)
-                summary = chunk.summary
-        if summary is None:
-            raise EngineFailed("the speech ended before its last sample")
-        return np.concatenate(pieces), SpokenPart(summary.duration_s, summary.sentences, summary.warnings)
+    async def _in_thread(self, call: Callable[..., _T], *arguments: object) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
+
+
+def _opened(claim: Claim) -> tuple[Work, State]:
+    """What is left to do. The parts are counted anew, since the last count may be older than they are; a damaged one
+    is spoken again."""
+    state, work = claim.folder.state(), Work.open(claim.folder)
+    num_chars = num_samples = 0
+    for index in sorted(work.done):
+        try:
+            num_samples += claim.folder.part_facts(index).num_samples
+            num_chars += len(work.texts[index])
+        except JobDamaged:
+            work.done.discard(index)
+    return work, replace(
+        state,
+        status=Status.RUNNING,
+        started_at=state.started_at or time.time(),
+        num_parts_done=len(work.done),
+        num_chars_done=num_chars,
+        audio_s=num_samples / work.head.sample_rate_hz,
+    )

@@ -1,285 +1,231 @@
-"""Jobs as folders, which several processes may share: what a job is, what of it is spoken, and who speaks it now.
+"""The directory of all jobs, which processes may share: made, found, listed, cancelled and removed. Knows no runner.
 
-Every file appears whole. How far a job is follows from the files that are there, so nothing can contradict itself. All
-methods block, and raise StorageFailed or StorageFull where the disk does not do its part.
+A folder for each owner (an API key's name; everyone where there are no keys) with a folder for each of its jobs, so
+that nobody can name another's. A job's id begins with its time, so that their order is known without reading them.
 """
 
-import contextlib
-import errno
-import json
+import hashlib
 import logging
-import os
+import re
 import secrets
 import shutil
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
-from io import BytesIO
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import soundfile
+from serve_app.audio.pcm import Recording
+from serve_app.errors import JobDamaged, JobNotFound, StorageFailed, TooManyJobs
+from serve_app.jobs.files import full, storage_errors
+from serve_app.jobs.folder import JobFolder
+from serve_app.jobs.job import Head, Item, Job, NewJob
+from serve_app.text.parts import cut_parts
 
-from serve_app.audio.pcm import Recording, Samples
-from serve_app.errors import JobNotFound, Overloaded, StorageFailed, StorageFull
-from serve_app.jobs import files
-from serve_app.jobs.job import JobHead, JobWork, Progress, SpokenPart, Status, is_id
+MIN_FREE_BYTES = 256 * 1024 * 1024  # left on the disk for whatever else lives there
+DAY_S = 86_400.0
+LEFTOVER_S = 3_600.0  # after which a folder that somebody began to make, or to remove, is nobody's
 
-LEASE_S = 30.0  # without a sign of life of its speaker, a job is another's
-BYTES_PER_CHAR = 2_500  # of speech in FLAC, rather too many: room is looked for before a job is taken
-SPARE_BYTES = 1 << 30
-FULL_RETRY_AFTER_S = 60.0
-MAX_WARNINGS = 20
-
-_HEAD, _WORK, _REFERENCE, _LEASE = "job.json", "work.json", "reference.npy", "lease"
-_FAILED, _CANCELLED = "failed.json", "cancelled"
+_ID = re.compile(r"job-[0-9a-f]{28}")
+_EVERYONE = "everyone"
 
 logger = logging.getLogger(__name__)
 
 
 class JobStore:
-    """`max_jobs` are kept at most, those that are over included."""
+    """Thread-safe. Its methods block for as long as the disk does, and raise StorageFailed and StorageFull."""
 
-    def __init__(self, directory: Path, max_jobs: int, sample_rate_hz: int = 24_000) -> None:
-        self._directory, self._max_jobs = directory.expanduser(), max_jobs
-        self._sample_rate_hz = sample_rate_hz
-        self._heads: dict[str, JobHead] = {}  # they never change
+    def __init__(
+        self, directory: Path, max_jobs: int, keep_days: float, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._directory = directory.expanduser()
+        self._max_jobs, self._keep_s, self._clock = max_jobs, keep_days * DAY_S, clock
+        self._over: set[Path] = set()  # jobs that are known to be over, which no job ceases to be
 
-    # -- jobs ----------------------------------------------------------------------------------------------------------
+    # -- of one client -------------------------------------------------------------------------------------------------
 
-    def add(self, head: JobHead, work: JobWork) -> None:
-        """Keeps a job; from then on any process may take it. Raises `Overloaded` where too many are kept."""
-        with self._failing():
+    def create(self, owner: str | None, new: NewJob) -> Job:
+        """Cuts the texts into parts and keeps the job. Raises TooManyJobs."""
+        self.check_may_keep(owner)
+        self.check_room()
+        items, texts, references = _plan(new)
+        head = Head(
+            id=f"job-{int(self._clock() * 1_000):012x}{secrets.token_hex(8)}",
+            created_at=self._clock(),
+            is_list=new.is_list,
+            num_items=len(items),
+            num_parts=len(texts),
+            num_chars=sum(map(len, texts)),
+            response_format=new.response_format,
+            model=new.model,
+            model_name=new.model_name,
+            sample_rate_hz=new.sample_rate_hz,
+            seed=new.seed,
+            sampling=new.sampling,
+            guards=new.guards,
+        )
+        path = self._of(owner) / head.id
+        making = path.with_name(f".new-{head.id}")
+        try:
+            with storage_errors(path):
+                making.mkdir(parents=True)
+            JobFolder(making).write_new(head, items, texts, references)
+            with storage_errors(path):
+                making.rename(path)
+        finally:
+            shutil.rmtree(making, ignore_errors=True)
+        return JobFolder(path).job()
+
+    def check_may_keep(self, owner: str | None) -> None:
+        """Before minutes go into reading recordings. Raises TooManyJobs."""
+        if not self._max_jobs:
+            raise TooManyJobs("This service keeps no jobs (XTTS_MAX_JOBS is 0); use POST /v1/audio/speech.")
+        if len(self._ids(self._of(owner))) >= self._max_jobs:
+            raise TooManyJobs(f"You have {self._max_jobs} jobs, which is all that are kept; delete one that is over.")
+
+    def check_room(self) -> None:
+        """Raises StorageFull where jobs would take the last of the disk."""
+        with storage_errors(self._directory):
             self._directory.mkdir(parents=True, exist_ok=True)
-            if len(self.ids()) >= self._max_jobs:
-                message = f"{self._max_jobs} jobs are kept, which is all there may be; delete one, or wait."
-                raise Overloaded(message, retry_after_s=FULL_RETRY_AFTER_S)
-            if shutil.disk_usage(self._directory).free < head.num_chars * BYTES_PER_CHAR + SPARE_BYTES:
-                raise StorageFull(
-                    "There is not enough disk for the speech of this job; delete jobs, or send less text."
-                )
-            making = self._directory / f".{head.id}"
-            making.mkdir()
-            reference = next((r for item in work.items if (r := item.turn.voice.reference) is not None), None)
-            if reference is not None:
-                rate = np.array([reference.sample_rate_hz], np.float32)
-                np.save(making / _REFERENCE, np.concatenate([rate, reference.samples]), allow_pickle=False)
-            (making / _WORK).write_text(json.dumps(files.work_to_json(work)), encoding="utf-8")
-            (making / _HEAD).write_text(json.dumps(files.head_to_json(head)), encoding="utf-8")
-            making.rename(self._directory / head.id)
+            if shutil.disk_usage(self._directory).free < MIN_FREE_BYTES:
+                logger.error("jobs wait: there is no room in %s", self._directory)
+                raise full()
 
-    def ids(self) -> list[str]:
-        """Of all jobs, the newest first."""
-        with self._failing():
+    def find(self, owner: str | None, job_id: str) -> JobFolder:
+        """Raises JobNotFound: ids of others, and what is none, are not there."""
+        if _ID.fullmatch(job_id) is not None:
+            path = self._of(owner) / job_id
+            with suppress(JobNotFound), storage_errors(path):
+                path.stat()
+                return JobFolder(path)
+        raise JobNotFound(f"You have no job {job_id[:80]!r}; see GET /v1/jobs.", field="id")
+
+    def page(self, owner: str | None, limit: int, after: str | None) -> tuple[list[Job], bool]:
+        """The newest first, from the one after the job `after` on, and whether there are more."""
+        folder = self._of(owner)
+        ids = [each for each in reversed(self._ids(folder)) if after is None or each < after]
+        jobs = []
+        for job_id in ids[:limit]:
             try:
-                names = [path.name for path in self._directory.iterdir()]
+                jobs.append(JobFolder(folder / job_id).job())
+            except JobNotFound:
+                continue
+            except JobDamaged as error:
+                logger.error("the job %s is not listed: %s", job_id, error.message)
+        return jobs, len(ids) > limit
+
+    def remove(self, folder: JobFolder) -> None:
+        """At once for whoever looks for it; whoever works on it finds out."""
+        gone = folder.path.with_name(f".gone-{folder.path.name}-{secrets.token_hex(4)}")
+        with storage_errors(folder.path):
+            folder.path.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
+        self._over.discard(folder.path)
+
+    # -- of all --------------------------------------------------------------------------------------------------------
+
+    def unfinished(self) -> dict[str, list[JobFolder]]:
+        """By owner's folder, the oldest first."""
+        found: dict[str, list[JobFolder]] = {}
+        with storage_errors(self._directory):
+            if not self._directory.is_dir():
+                return {}
+            owners = sorted(path for path in self._directory.iterdir() if path.is_dir())
+        known: set[Path] = set()
+        for owner in owners:
+            folders = [JobFolder(owner / job_id) for job_id in self._ids(owner)]
+            known.update(folder.path for folder in folders)
+            if waiting := [folder for folder in folders if not self._is_over(folder)]:
+                found[owner.name] = waiting
+        self._over &= known
+        return found
+
+    def remove_old(self) -> int:
+        """Jobs that ended so many days ago, or never did and are as old; and what was left half made or removed."""
+        num_removed = 0
+        with storage_errors(self._directory):
+            if not self._directory.is_dir():
+                return 0
+            owners = [path for path in self._directory.iterdir() if path.is_dir()]
+        for owner in owners:
+            for job_id in self._ids(owner):
+                with suppress(JobNotFound, StorageFailed):
+                    folder = JobFolder(owner / job_id)
+                    if self._clock() - _last_time(folder) > self._keep_s:
+                        self.remove(folder)
+                        num_removed += 1
+            self._remove_leftovers(owner)
+        return num_removed
+
+    def _remove_leftovers(self, owner: Path) -> None:
+        with storage_errors(owner):
+            for path in owner.iterdir():
+                with suppress(FileNotFoundError):
+                    if path.name.startswith(".") and self._clock() - path.stat().st_mtime > LEFTOVER_S:
+                        shutil.rmtree(path, ignore_errors=True)
+
+    def _is_over(self, folder: JobFolder) -> bool:
+        if folder.path in self._over:
+            return True
+        try:
+            is_over = folder.state().status.is_over
+        except JobNotFound:
+            return True
+        except JobDamaged as error:
+            logger.error("the job %s is left alone: %s", folder.path.name, error.message)
+            is_over = True
+        if is_over:
+            self._over.add(folder.path)
+        return is_over
+
+    def _of(self, owner: str | None) -> Path:
+        """Named by a hash: a name need not be fit for a file."""
+        name = _EVERYONE if owner is None else f"key-{hashlib.sha256(owner.encode()).hexdigest()[:32]}"
+        return self._directory / name
+
+    def _ids(self, folder: Path) -> list[str]:
+        with storage_errors(folder):
+            try:
+                return sorted(path.name for path in folder.iterdir() if _ID.fullmatch(path.name))
             except FileNotFoundError:
                 return []
-            return sorted((name for name in names if is_id(name)), reverse=True)
 
-    def head(self, job_id: str) -> JobHead:
-        """Raises `JobNotFound`, also for a folder that cannot be understood."""
-        if is_id(job_id) and self._path(job_id).is_dir():
-            if (known := self._heads.get(job_id)) is not None:
-                return known
-            with contextlib.suppress(KeyError, TypeError, ValueError):
-                if (found := self._json(job_id, _HEAD)) is not None:
-                    self._heads[job_id] = files.head_of_json(found)
-                    return self._heads[job_id]
-        self._heads.pop(job_id, None)
-        raise JobNotFound(f"There is no job {job_id[:40]!r}; see GET /v1/jobs.")
 
-    def work(self, job_id: str) -> JobWork:
-        """Raises `JobNotFound` where it is gone or cannot be understood."""
-        try:
-            found = self._json(job_id, _WORK)
-            if found is not None:
-                return files.work_of_json(found, self._reference(job_id))
-        except (KeyError, TypeError, ValueError) as error:
-            logger.warning("job %s cannot be understood: %s", job_id, error)
-        raise JobNotFound(f"Job {job_id!r} cannot be read; delete it, and send it again.")
+def _last_time(folder: JobFolder) -> float:
+    """When it ended, or else was made; by the disk where it is damaged, so that it goes as well."""
+    try:
+        job = folder.job()
+    except JobDamaged:
+        with storage_errors(folder.path):
+            return folder.path.stat().st_mtime
+    return job.state.finished_at or job.head.created_at
 
-    def progress(self, head: JobHead) -> Progress:
-        """How far it is, from the files that are there."""
-        with self._failing():
-            try:
-                names = {path.name for path in self._path(head.id).iterdir()}
-            except FileNotFoundError:
-                raise JobNotFound(f"There is no job {head.id!r}; see GET /v1/jobs.") from None
-        spoken = [(part, self.spoken(head.id, index)) for index, part in enumerate(head.parts) if _name(index) in names]
-        done = [(part, each) for part, each in spoken if each is not None]
-        num_chars_done = sum(part.num_chars for part, _ in done)
-        status = self._status(head, names, len(done))
-        failure = ""
-        if status is Status.FAILED:
-            failure = str((self._json(head.id, _FAILED) or {}).get("message", "the reason is lost"))
-        warnings = list(dict.fromkeys(warning for _, each in done for warning in each.warnings))
-        return Progress(
-            status,
-            len(done),
-            num_chars_done,
-            sum(each.duration_s for _, each in done),
-            self._left_s(head, num_chars_done) if status is Status.RUNNING else None,
-            failure,
-            tuple(warnings[:MAX_WARNINGS]),
+
+def _plan(new: NewJob) -> tuple[list[Item], list[str], list[Recording]]:
+    """Items, the words of all their parts, and the recordings, each once."""
+    items: list[Item] = []
+    texts: list[str] = []
+    references: dict[int, int] = {}  # by identity
+    recordings: list[Recording] = []
+    for item_id, turn in new.texts:
+        number = None
+        if (reference := turn.voice.reference) is not None:
+            number = references.setdefault(id(reference), len(recordings))
+            if number == len(recordings):
+                recordings.append(reference)
+        parts = cut_parts(turn.text, turn.language)
+        items.append(
+            Item(
+                id=item_id,
+                first_part=len(texts),
+                num_parts=len(parts),
+                language=turn.language,
+                voice=turn.voice.parts,
+                reference=number,
+                style=turn.voice.style,
+                style_intensity=turn.voice.style_intensity,
+                speed=turn.speed,
+                pronunciations=turn.pronunciations,
+            )
         )
-
-    def missing(self, head: JobHead) -> list[int]:
-        """Numbers of the parts that are not spoken yet, in order."""
-        return [index for index in range(len(head.parts)) if not (self._path(head.id) / _name(index)).is_file()]
-
-    def fail(self, job_id: str, message: str) -> None:
-        self._put(job_id, _FAILED, json.dumps({"message": message}).encode())
-
-    def cancel(self, job_id: str) -> None:
-        self._put(job_id, _CANCELLED, b"")
-
-    def is_cancelled(self, job_id: str) -> bool:
-        """Or gone."""
-        path = self._path(job_id)
-        return (path / _CANCELLED).exists() or not path.is_dir()
-
-    def is_over(self, job_id: str) -> bool:
-        path = self._path(job_id)
-        return (path / _FAILED).exists() or self.is_cancelled(job_id) or not self.missing(self.head(job_id))
-
-    def remove(self, job_id: str) -> None:
-        """And all its files."""
-        with self._failing():
-            self._heads.pop(job_id, None)
-            gone = self._directory / f".{job_id}.{secrets.token_hex(4)}"
-            with contextlib.suppress(FileNotFoundError):
-                self._path(job_id).rename(gone)  # at once for all who look, and then at leisure
-                shutil.rmtree(gone, ignore_errors=True)
-
-    # -- parts ---------------------------------------------------------------------------------------------------------
-
-    def write_part(self, job_id: str, index: int, samples: Samples, spoken: SpokenPart) -> None:
-        """`samples` [n], ±1. The part is there once its JSON is."""
-        audio = BytesIO()
-        soundfile.write(audio, samples, self._sample_rate_hz, format="FLAC", subtype="PCM_16")
-        self._put(job_id, _name(index, "flac"), audio.getvalue())
-        self._put(job_id, _name(index), json.dumps(files.spoken_to_json(spoken)).encode())
-
-    def spoken(self, job_id: str, index: int) -> SpokenPart | None:
-        """None where it is not spoken yet, or was damaged since."""
-        try:
-            found = self._json(job_id, _name(index))
-            return None if found is None else files.spoken_of_json(found)
-        except (KeyError, TypeError, ValueError):
-            return None
-
-    def samples(self, job_id: str, index: int) -> Samples:
-        """Of a part that was spoken, [n] ±1."""
-        with self._failing():
-            data = (self._path(job_id) / _name(index, "flac")).read_bytes()
-        samples: Samples = soundfile.read(BytesIO(data), dtype="float32")[0]
-        return samples
-
-    # -- who speaks it -------------------------------------------------------------------------------------------------
-
-    def claim(self, job_id: str, speaker: str) -> bool:
-        """Whether the job is now this speaker's. One whose speaker gave no sign of life for long is taken over."""
-        lease = self._path(job_id) / _LEASE
-        with self._failing():
-            if self._lease_age_s(job_id) > LEASE_S:
-                with contextlib.suppress(FileNotFoundError):  # of two who find it expired, one renames it
-                    lease.rename(lease.with_name(f"{_LEASE}.{secrets.token_hex(4)}"))
-            try:
-                with lease.open("x", encoding="utf-8") as file:
-                    file.write(speaker)
-            except (FileExistsError, FileNotFoundError):
-                return False
-            return True
-
-    def renew(self, job_id: str, speaker: str) -> bool:
-        """A sign of life. False where the job is another's by now, or gone."""
-        lease = self._path(job_id) / _LEASE
-        with self._failing():
-            try:
-                if lease.read_text(encoding="utf-8") != speaker:
-                    return False
-                os.utime(lease)
-            except FileNotFoundError:
-                return False
-            return True
-
-    def release(self, job_id: str, speaker: str) -> None:
-        """For others to take."""
-        if self.renew(job_id, speaker):
-            (self._path(job_id) / _LEASE).unlink(missing_ok=True)
-
-    # -- inside --------------------------------------------------------------------------------------------------------
-
-    def _status(self, head: JobHead, names: set[str], num_done: int) -> Status:
-        if num_done == len(head.parts):
-            return Status.DONE
-        if _FAILED in names:
-            return Status.FAILED
-        if _CANCELLED in names:
-            return Status.CANCELLED
-        return Status.RUNNING if self._lease_age_s(head.id) <= LEASE_S else Status.QUEUED
-
-    def _lease_age_s(self, job_id: str) -> float:
-        """Seconds since its speaker's last sign of life; none is for ever ago."""
-        try:
-            return time.time() - (self._path(job_id) / _LEASE).stat().st_mtime
-        except FileNotFoundError:
-            return float("inf")
-
-    def _left_s(self, head: JobHead, num_chars_done: int) -> float | None:
-        """As fast as so far since it was sent: waiting for its turn counts, as it will for the rest."""
-        if not num_chars_done:
-            return None
-        return (time.time() - head.created_s) / num_chars_done * (head.num_chars - num_chars_done)
-
-    def _path(self, job_id: str) -> Path:
-        assert is_id(job_id)
-        return self._directory / job_id
-
-    def _put(self, job_id: str, name: str, data: bytes) -> None:
-        """By a temporary file beside it: nobody ever sees half of it. A job that was removed stays so."""
-        path = self._path(job_id) / name
-        temporary = path.with_name(f".{name}.{secrets.token_hex(4)}")
-        with self._failing(), contextlib.suppress(FileNotFoundError):
-            try:
-                with temporary.open("xb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                temporary.replace(path)
-            finally:
-                temporary.unlink(missing_ok=True)
-
-    def _json(self, job_id: str, name: str) -> dict[str, Any] | None:
-        with self._failing():
-            try:
-                text = (self._path(job_id) / name).read_text(encoding="utf-8")
-            except FileNotFoundError:
-                return None
-        found = json.loads(text)
-        return found if isinstance(found, dict) else None
-
-    def _reference(self, job_id: str) -> Recording | None:
-        path = self._path(job_id) / _REFERENCE
-        if not path.is_file():
-            return None
-        numbers = np.load(path, allow_pickle=False)
-        return Recording(numbers[1:], int(numbers[0]))
-
-    @contextmanager
-    def _failing(self) -> Generator[None]:
-        """A disk's errors as ours. The path is for the log, not for the caller."""
-        try:
-            yield
-        except OSError as error:
-            logger.error("the folder of jobs %s: %s", self._directory, error)
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise StorageFull("There is no room where jobs are kept; delete jobs, or tell the operator.") from error
-            message = "Where jobs are kept cannot be read or written now; try again later, or tell the operator."
-            raise StorageFailed(message, retry_after_s=FULL_RETRY_AFTER_S) from error
-
-
-def _name(index: int, suffix: str = "json") -> str:
-    return f"part-{index:06}.{suffix}"
+        texts += parts
+    return items, texts, recordings

@@ -66,21 +66,29 @@ def glance(source: Source) -> tuple[Panel, ...]:
 def jobs(source: Source) -> tuple[Panel, ...]:
     return (
         Panel(
-            "Jobs by outcome",
-            "Counted in five minutes. `failed`: a text that cannot be spoken, see the job. `left`: its process ended, "
-            "another goes on.",
+            "Jobs open",
+            "That wait or are spoken, as the HTTP process sees them that sees most. It grows for hours: more than is "
+            "spoken comes in; add replicas, or raise XTTS_MAX_JOBS_RUNNING where slots are free.",
             Unit.COUNT,
-            (
-                Query(source.growth(metrics.JOBS, GLANCE, by=("outcome",)), "{{outcome}}"),
-                Query(source.growth(metrics.JOB_PARTS, GLANCE), "parts"),
-            ),
+            (Query(f"max({source.select(metrics.JOBS_OPEN)})", "open"),),
             empty="no job was sent yet",
         ),
         Panel(
-            "Jobs kept",
-            "Those that are over included, until XTTS_JOB_DAYS. At XTTS_MAX_JOBS new ones are refused.",
-            Unit.COUNT,
-            (Query(f"max({source.select(metrics.JOBS_KEPT)})", "kept"),),
+            "Jobs by outcome",
+            "That are over. `failed`: GET /v1/jobs/{id} has the reason, mostly a voice that is gone.",
+            Unit.PER_MINUTE,
+            (Query(a_minute(source, metrics.JOBS, by=("outcome",)), "{{outcome}}"),),
+            is_stacked=True,
+            empty="no job is over yet",
+        ),
+        Panel(
+            "Parts of jobs by outcome",
+            "`delayed` beside `spoken`: live requests leave jobs no room. `delayed` alone: the engines are away, or "
+            "the disk where jobs are kept is full.",
+            Unit.PER_MINUTE,
+            (Query(a_minute(source, metrics.JOB_PARTS, by=("outcome",)), "{{outcome}}"),),
+            is_stacked=True,
+            empty="no job was sent yet",
         ),
     )
 

@@ -20,7 +20,7 @@ MAX_PAUSE_S = 10.0
 MAX_PAUSES_S = 600.0  # of one text
 BLOCK_CHARS = 2_000  # a block ends with the first sentence beyond it
 
-_MARK = re.compile(r"\[ ?pause ?: ?(\d{1,9}(?:\.\d{1,9})?) ?s? ?\]", re.IGNORECASE)
+MARK = re.compile(r"\[ ?pause ?: ?(\d{1,9}(?:\.\d{1,9})?) ?s? ?\]", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def read(text: str, language: str, pronunciations: Sequence[tuple[str, str]] = (
     Raises, before the first part, `RequestError` for a pause over 10 s or more than 600 s together; `EmptyText` at the
     end where no part could be read.
     """
-    pieces = _MARK.split(text)
+    pieces = MARK.split(text)
     marks = [_seconds(mark) for mark in pieces[1::2]]
     if sum(marks) > MAX_PAUSES_S:
         raise RequestError(f"the pauses of a text may be {MAX_PAUSES_S:.0f} s together; split the text", field="text")

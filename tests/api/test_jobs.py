@@ -1,218 +1,245 @@
-"""/v1/jobs over real HTTP: sent, spoken, asked after, fetched, cancelled, and taken over from a process that died."""
+"""/v1/jobs over HTTP: what is refused, how far a job is, its result in every form, whose it is."""
 
-import hashlib
+import base64
 import io
 import os
-import signal
-import subprocess
-import sys
 import time
 import zipfile
 from collections.abc import Generator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
+import soundfile
 
-from serve_app.errors import Overloaded, SynthesisFailed, VoiceNotFound
+from serve_app.api import app as app_module
+from serve_app.api.keys import new_key
+from serve_app.jobs.runner import JobRunner
 from serve_app.settings import Settings
-from serve_app.speech.request import one_turn
 from tests.api.conftest import Server, running
-from tests.fakes import sine_for
-from tests.ports import free_port
+from tests.jobs.support import BOOK, QUICK
+from tests.voices.recordings import recording_path
 
-ROUTE = "/v1/jobs"
-SENTENCE = "Nobody has ever counted these stones. "
+KEY, LINE = new_key("team-a")
+OTHER_KEY, OTHER_LINE = new_key("team-b")
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app_module, "JobRunner", partial(JobRunner, pace=QUICK))
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Generator[Server]:
-    with running(Settings(job_dir=tmp_path, max_job_chars=20_000, max_jobs=10)) as server:
-        yield server
+def settings() -> Settings:
+    return Settings(max_job_chars=5_000, max_jobs=3, max_upload_bytes=500_000)
 
 
-def send(client: httpx.Client, **body: Any) -> dict[str, Any]:
-    answer = client.post(ROUTE, json={"response_format": "pcm", "seed": 3, **body})
+def made(client: httpx.Client, **body: object) -> dict[str, Any]:
+    answer = client.post("/v1/jobs", json=body)
     assert answer.status_code == 202, answer.text
-    job: dict[str, Any] = answer.json()
-    return job
+    return dict(answer.json())
 
 
-def waited(client: httpx.Client, job: dict[str, Any], *ends: str, timeout_s: float = 20.0) -> dict[str, Any]:
-    deadline_s = time.monotonic() + timeout_s
-    while time.monotonic() < deadline_s:
-        found: dict[str, Any] = client.get(f"{ROUTE}/{job['id']}").json()
-        if found["status"] in (ends or ("done", "failed", "cancelled")):
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"still {found}")
+def over(client: httpx.Client, job: dict[str, Any], timeout_s: float = 5.0) -> dict[str, Any]:
+    deadline_s = time.perf_counter() + timeout_s
+    while time.perf_counter() < deadline_s:
+        now = client.get(f"/v1/jobs/{job['id']}").json()
+        if now["status"] in ("done", "failed", "cancelled"):
+            return dict(now)
+        time.sleep(0.01)
+    pytest.fail(f"the job was not over in {timeout_s} s")
 
 
-def test_long_text_is_spoken_and_fetched(server: Server) -> None:
-    job = waited(server.client, send(server.client, input=SENTENCE * 60))
-    assert job["status"] == "done" and job["error"] is None
-    assert job["progress"]["parts_done"] == job["progress"]["parts"] == 3
-    assert job["progress"]["characters_done"] == len(SENTENCE) * 60
-    pcm = np.frombuffer(server.client.get(f"{ROUTE}/{job['id']}/result").content, "<i2") / 32_768
-    expected = np.concatenate([sine_for(request) for request in server.backend.requests])
-    np.testing.assert_allclose(pcm, expected, atol=1e-4)
-    assert "".join(request.turns[0].text for request in server.backend.requests) == SENTENCE * 60
-    assert len({request.seed for request in server.backend.requests}) == 3
-    assert job["progress"]["audio_s"] == pytest.approx(len(pcm) / 24_000)
+def code(answer: httpx.Response) -> tuple[int, str, str | None]:
+    error = answer.json()["error"]
+    return answer.status_code, error["code"], error["param"]
 
 
-def test_captions_go_on_over_the_parts(server: Server) -> None:
-    job = waited(server.client, send(server.client, input=SENTENCE * 60))
-    captions = server.client.get(f"{ROUTE}/{job['id']}/result", params={"captions": "srt"}).text
-    assert captions.count("-->") == 3  # the fake takes a part for a sentence
-    assert captions.rstrip().split("\n")[-2].split(" --> ")[1].startswith("00:01:54")
+def test_long_text_is_spoken_and_handed_out_whole(server: Server) -> None:
+    job = made(server.client, input=BOOK, response_format="wav", seed=5)
+    assert (job["status"], job["progress"]["parts_total"], job["items"]) == ("queued", 5, None)
+    done = over(server.client, job)
+    assert done["progress"] == {
+        "parts_done": 5,
+        "parts_total": 5,
+        "characters_done": len(BOOK),
+        "characters_total": len(BOOK),
+        "audio_s": len(BOOK) / 20,
+        "seconds_left": None,
+    }
+    answer = server.client.get(f"/v1/jobs/{job['id']}/result")
+    assert answer.headers["content-type"] == "audio/wav" and job["id"] in answer.headers["content-disposition"]
+    samples, rate_hz = soundfile.read(io.BytesIO(answer.content))
+    assert (len(samples), rate_hz) == (len(BOOK) * 1_200, 24_000)
 
 
-def test_list_is_a_zip_of_its_items(server: Server) -> None:
-    items = [{"input": "One."}, {"input": "Zwei.", "id": "second", "voice": "anna", "language": "de"}]
-    job = waited(server.client, send(server.client, items=items, response_format="wav"))
-    assert job["items"] == ["1", "second"]
-    with zipfile.ZipFile(io.BytesIO(server.client.get(f"{ROUTE}/{job['id']}/result").content)) as archive:
-        assert archive.namelist() == ["1.wav", "second.wav"] and archive.testzip() is None
-        whole = archive.read("second.wav")
-    answer = server.client.get(f"{ROUTE}/{job['id']}/result", params={"item": "second"})
-    assert (answer.content, answer.headers["content-type"]) == (whole, "audio/wav")
-    turn = server.backend.requests[1].turns[0]
-    assert (turn.voice.name, turn.language) == ("anna", "de")
+@pytest.mark.parametrize("response_format", ["mp3", "opus", "aac", "flac", "pcm"])
+def test_result_comes_in_any_format(server: Server, response_format: str) -> None:
+    job = made(server.client, input="Hello there.")
+    over(server.client, job)
+    answer = server.client.get(f"/v1/jobs/{job['id']}/result?response_format={response_format}")
+    assert answer.status_code == 200 and len(answer.content) > 1_000
 
 
-def test_job_is_cancelled_and_then_removed(server: Server, tmp_path: Path) -> None:
-    server.backend.configure(chunk_delay_s=0.2)
-    job = waited(server.client, send(server.client, input=SENTENCE * 60), "running")
-    assert server.client.get(f"{ROUTE}/{job['id']}/result").json()["error"]["code"] == "job_not_done"
-    assert server.client.delete(f"{ROUTE}/{job['id']}").json()["status"] == "cancelled"
-    assert server.client.delete(f"{ROUTE}/{job['id']}").status_code == 200
-    assert server.client.get(f"{ROUTE}/{job['id']}").status_code == 404
-    assert not (tmp_path / job["id"]).exists()
+def test_captions_of_a_job_go_on_through_its_parts(server: Server) -> None:
+    job = made(server.client, input=BOOK)
+    over(server.client, job)
+    srt = server.client.get(f"/v1/jobs/{job['id']}/result?captions=srt").text
+    vtt = server.client.get(f"/v1/jobs/{job['id']}/result?captions=vtt").text
+    assert "\n5\n" in srt and "00:03:25,000" in srt and vtt.startswith("WEBVTT") and "00:03:25.000" in vtt
 
 
-def test_full_engine_is_waited_for(server: Server) -> None:
-    server.backend.configure(error=Overloaded("full", retry_after_s=1.0))
-    job = send(server.client, input="Hello.")
-    waited(server.client, job, "running")
-    server.backend.configure(error=None)
-    assert waited(server.client, job)["status"] == "done"
+def test_list_is_a_zip_of_files_by_their_ids(server: Server) -> None:
+    items = [{"id": "intro", "input": "Hello."}, {"input": "Second.", "voice": "anna", "speed": 2.0}, {"input": "C."}]
+    job = made(server.client, items=items, response_format="flac")
+    done = over(server.client, job)
+    assert (done["items"], done["warnings"]) == (3, ["spoken by anna"])
+    archive = zipfile.ZipFile(io.BytesIO(server.client.get(f"/v1/jobs/{job['id']}/result").content))
+    assert archive.testzip() is None and archive.namelist() == ["intro.flac", "2.flac", "3.flac"]
+    alone = server.client.get(f"/v1/jobs/{job['id']}/result?item=2")
+    assert alone.content == archive.read("2.flac") and alone.headers["content-type"] == "audio/flac"
+    turns = {request.turns[0].text: request.turns[0] for request in server.backend.requests}
+    assert (turns["Second."].voice.name, turns["Second."].speed) == ("anna", 2.0)
+    assert code(server.client.get(f"/v1/jobs/{job['id']}/result?item=nine"))[:2] == (404, "job_not_found")
+    assert server.client.get(f"/v1/jobs/{job['id']}/result?captions=srt").status_code == 400
+    assert server.client.get(f"/v1/jobs/{job['id']}/result?captions=srt&item=2").text.startswith("1\n")
 
 
-@pytest.mark.parametrize("error", [VoiceNotFound("no such voice", field="voice"), SynthesisFailed("noise")])
-def test_item_that_cannot_be_spoken_fails_the_job(server: Server, error: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serve_app.jobs.runner.MAX_WAIT_S", 0.01)
-    server.backend.configure(error=error)
-    job = waited(server.client, send(server.client, items=[{"input": "x", "id": "chapter-1"}]))
-    assert job["status"] == "failed" and "chapter-1" in job["error"] and error.message in job["error"]
+def test_item_is_handed_out_before_the_list_is_done(server: Server) -> None:
+    server.backend.configure(chunk_delay_s=0.01)
+    job = made(server.client, items=[{"input": "First."}, {"input": BOOK[:4_000]}])
+    deadline_s = time.perf_counter() + 5.0
+    while (first := server.client.get(f"/v1/jobs/{job['id']}/result?item=1")).status_code != 200:
+        assert code(first) == (409, "job_not_done", "item") and time.perf_counter() < deadline_s
+    now = server.client.get(f"/v1/jobs/{job['id']}").json()
+    assert (now["status"], now["progress"]["characters_done"]) == ("running", 6) and now["progress"]["seconds_left"] > 0
+    assert code(server.client.get(f"/v1/jobs/{job['id']}/result")) == (409, "job_not_done", "id")
+
+
+def test_running_job_is_cancelled_and_then_removed(server: Server) -> None:
+    server.backend.configure(chunk_delay_s=0.05)
+    job = made(server.client, input=BOOK)
+    while not server.backend.num_open_streams:
+        time.sleep(0.005)
+    cancelled = server.client.delete(f"/v1/jobs/{job['id']}")
+    assert (cancelled.status_code, cancelled.json()["status"]) == (200, "cancelled")
+    server.wait_until_idle()
+    assert code(server.client.get(f"/v1/jobs/{job['id']}/result"))[:2] == (409, "job_not_done")
+    assert server.client.delete(f"/v1/jobs/{job['id']}").status_code == 204
+    assert code(server.client.get(f"/v1/jobs/{job['id']}"))[:2] == (404, "job_not_found")
+
+
+def test_live_requests_are_served_beside_a_job(server: Server) -> None:
+    server.backend.configure(chunk_delay_s=0.02, max_streams=2)
+    made(server.client, input=BOOK)
+    assert server.client.post("/v1/audio/speech", json={"input": "Hello."}).status_code == 200
+    assert server.backend.num_open_streams <= 1  # one job at a time
+
+
+def test_list_of_jobs_is_bounded_and_paged(server: Server) -> None:
+    ids = [made(server.client, input=f"Text {number}.")["id"] for number in range(3)]
+    assert code(server.client.post("/v1/jobs", json={"input": "One more."}))[:2] == (409, "too_many_jobs")
+    page = server.client.get("/v1/jobs?limit=2").json()
+    assert page["has_more"] and {job["id"] for job in page["data"]} < set(ids)
+    rest = server.client.get(f"/v1/jobs?limit=2&after={page['data'][-1]['id']}").json()
+    assert not rest["has_more"] and {job["id"] for job in page["data"] + rest["data"]} == set(ids)
+    for limit in ("0", "101", "x"):
+        assert server.client.get(f"/v1/jobs?limit={limit}").status_code == 422
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "param"),
+    ("body", "expected"),
     [
-        ({}, 422, "input"),
-        ({"input": "x", "items": [{"input": "y"}]}, 422, "input"),
-        ({"items": []}, 422, "items"),
-        ({"items": [{"input": "x"}] * 1_001}, 422, "items"),
-        ({"items": [{"input": "x", "id": "../x"}]}, 422, "items.0.id"),
-        ({"items": [{"input": "x", "id": "a"}, {"input": "y", "id": "a"}]}, 422, "items"),
-        ({"items": [{"input": "x"}, {"input": " "}]}, 400, "items.1.input"),
-        ({"input": "x" * 20_001}, 422, "input"),
-        ({"input": "x", "voice": "nobody"}, 404, "voice"),
-        ({"input": "x", "language": "tlh"}, 422, "language"),
-        ({"input": "<speak>x</speak>", "text_format": "ssml"}, 400, "text_format"),
+        ({}, (422, "invalid_field", "input")),
+        ({"input": "a", "items": [{"input": "b"}]}, (422, "invalid_field", "input")),
+        ({"items": []}, (422, "invalid_field", "items")),
+        ({"input": " \n"}, (400, "empty_text", "input")),
+        ({"input": "a" * 5_001}, (422, "text_too_long", "input")),
+        ({"items": [{"input": "a" * 2_501}] * 2}, (422, "text_too_long", "items")),
+        ({"items": [{"input": "a"}, {"input": "  "}]}, (400, "empty_text", "items.1.input")),
+        ({"items": [{"input": "a"}, {"input": "b", "voice": "nobody"}]}, (404, "voice_not_found", "items.1.voice")),
+        ({"input": "a", "voice": "nobody"}, (404, "voice_not_found", "voice")),
+        ({"items": [{"input": "b", "language": "xx"}]}, (422, "unsupported_language", "items.0.language")),
+        ({"items": [{"input": "b", "speed": 9}]}, (422, "invalid_field", "items.0.speed")),
+        ({"items": [{"id": "../a", "input": "b"}]}, (422, "invalid_field", "items.0.id")),
+        ({"items": [{"id": ".a", "input": "b"}]}, (422, "invalid_field", "items.0.id")),
+        ({"items": [{"id": "A", "input": "b"}, {"id": "a", "input": "b"}]}, (422, "invalid_field", "items.1.id")),
+        ({"items": [{"id": "2", "input": "b"}, {"input": "b"}]}, (422, "invalid_field", "items.1.id")),
+        ({"input": "a", "reference_audio_b64": "?"}, (422, "invalid_base64", "reference_audio_b64")),
+        ({"input": "[pause:11] a"}, (400, "invalid_request", "input")),
+        ({"input": "<speak>a</speak>", "text_format": "ssml"}, (400, "invalid_request", "text_format")),
     ],
 )
-def test_what_cannot_be_spoken_is_refused_at_once(
-    server: Server, body: dict[str, Any], status: int, param: str
-) -> None:
-    answer = server.client.post(ROUTE, json=body)
-    assert (answer.status_code, answer.json()["error"]["param"]) == (status, param), answer.text
-    assert server.client.get(ROUTE).json() == {"jobs": []}
+def test_wrong_job_is_refused_and_says_where(server: Server, body: dict[str, Any], expected: object) -> None:
+    assert code(server.client.post("/v1/jobs", json=body)) == expected
+    assert server.client.get("/v1/jobs").json() == {"object": "list", "data": [], "has_more": False}
 
 
-def test_jobs_are_listed_newest_first_and_bounded(server: Server) -> None:
-    jobs = [send(server.client, input="x") for _ in range(3)]
-    listed = server.client.get(ROUTE, params={"limit": 2}).json()["jobs"]
-    assert len(listed) == 2 and {each["id"] for each in listed} < {each["id"] for each in jobs}
-    assert server.client.get(ROUTE, params={"limit": 0}).status_code == 422
+@pytest.mark.parametrize("job_id", ["..%2f..%2fetc", "job-" + "0" * 28, "%2e%2e", "job-%00", "a" * 300])
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_id_from_a_client_is_never_a_path(server: Server, method: str, job_id: str) -> None:
+    assert server.client.request(method, f"/v1/jobs/{job_id}").status_code == 404
+    assert server.client.get(f"/v1/jobs/{job_id}/result").status_code == 404
 
 
-def test_service_without_jobs_refuses_them(tmp_path: Path) -> None:
-    with running(Settings(job_dir=tmp_path, max_jobs=0)) as server:
-        assert server.client.post(ROUTE, json={"input": "x"}).status_code == 429
+def test_job_is_spoken_by_the_model_that_it_names() -> None:
+    with running(Settings(extra_models={"tuned": "somewhere"})) as server:
+        server.backend.configure(models=("tuned",))
+        job = made(server.client, input="Hello.", model="tuned", voice="tuned")
+        assert over(server.client, job)["model"] == "tuned"
+        assert [request.model for request in server.backend.requests] == ["tuned"]
+        assert code(server.client.post("/v1/jobs", json={"input": "A.", "model": "no"})) == (
+            404,
+            "model_not_found",
+            "model",
+        )
 
 
-def test_each_key_sees_its_own_jobs(tmp_path: Path) -> None:
-    keys = tmp_path / "keys"
-    hashes = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("ann", "bob", "root")}
-    keys.write_text("\n".join(f"{name} {digest}{' admin' * (name == 'root')}" for name, digest in hashes.items()))
-    with running(Settings(job_dir=tmp_path / "jobs", api_keys_file=keys)) as server:
-        ann, bob, root = ({"authorization": f"Bearer {name}"} for name in ("ann", "bob", "root"))
-        job = server.client.post(ROUTE, json={"input": "x"}, headers=ann).json()
-        for path in (f"{ROUTE}/{job['id']}", f"{ROUTE}/{job['id']}/result"):
-            assert server.client.get(path, headers=bob).status_code == 404
-        assert server.client.delete(f"{ROUTE}/{job['id']}", headers=bob).status_code == 404
-        assert server.client.get(ROUTE, headers=bob).json() == {"jobs": []}
-        for headers in (ann, root):
-            assert [each["id"] for each in server.client.get(ROUTE, headers=headers).json()["jobs"]] == [job["id"]]
+def test_recording_is_kept_with_the_job(server: Server) -> None:
+    recording = base64.b64encode(recording_path().read_bytes()).decode()
+    job = made(server.client, items=[{"input": "A."}, {"input": "B.", "voice": "anna"}], reference_audio_b64=recording)
+    over(server.client, job)
+    references = {each.turns[0].text: each.turns[0].voice.reference for each in server.backend.requests}
+    assert references["A."] is not None and references["B."] is None
+    files = list(Path(os.environ["XTTS_JOB_DIR"]).rglob("references/*"))
+    assert [path.suffix for path in files] == [".safetensors"]
 
 
-# -- processes that share a folder, and die --------------------------------------------------------------------------
+def test_directory_that_cannot_be_written_refuses_jobs_alone(tmp_path: Path) -> None:
+    (tmp_path / "jobs").touch()
+    with running(Settings(job_dir=tmp_path / "jobs")) as server:
+        answer = server.client.post("/v1/jobs", json={"input": "Hello."})
+        assert code(answer)[:2] == (503, "storage_failed") and str(tmp_path) not in answer.text
+        assert server.client.get("/v1/jobs").status_code == 503
+        assert server.client.post("/v1/audio/speech", json={"input": "Hello."}).status_code == 200
+        assert server.client.get("/health/ready").status_code == 200
 
 
-@contextmanager
-def process(directory: Path, chunk_delay_s: float) -> Generator[tuple["subprocess.Popen[bytes]", httpx.Client]]:
-    port = free_port()
-    program = [sys.executable, "-m", "tests.jobs.server", str(port), str(directory), str(chunk_delay_s)]
-    running = subprocess.Popen(program)
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20.0) as client:
-        try:
-            deadline_s = time.monotonic() + 30.0
-            while time.monotonic() < deadline_s:
-                try:
-                    client.get("/health/live")
-                    break
-                except httpx.TransportError:
-                    time.sleep(0.1)
-            yield running, client
-        finally:
-            running.kill()
-            running.wait(10)
+@pytest.fixture
+def guarded(tmp_path: Path) -> Generator[Server]:
+    (tmp_path / "keys").write_text(f"{LINE}\n{OTHER_LINE} admin\n", encoding="utf-8")
+    with running(Settings(api_keys_file=tmp_path / "keys", max_jobs=1)) as server:
+        yield server
 
 
-@pytest.mark.slow
-def test_job_of_a_killed_process_is_finished_by_another(tmp_path: Path) -> None:
-    text = SENTENCE * 150
-    with process(tmp_path / "whole", 0.0) as (_, client):
-        job = waited(client, send(client, input=text))
-        whole = client.get(f"{ROUTE}/{job['id']}/result").content
-    with process(tmp_path / "shared", 0.005) as (first, client):
-        job = send(client, input=text)
-        while client.get(f"{ROUTE}/{job['id']}").json()["progress"]["parts_done"] < 2:
-            time.sleep(0.05)
-        os.kill(first.pid, signal.SIGKILL)
-        first.wait(10)
-    past = time.time() - 60
-    os.utime(tmp_path / "shared" / job["id"] / "lease", (past, past))  # instead of half a minute's wait
-    with process(tmp_path / "shared", 0.0) as (_, client):
-        found = waited(client, job)
-        assert found["status"] == "done"
-        assert client.get(f"{ROUTE}/{job['id']}/result").content == whole
+def test_each_key_sees_its_own_jobs(guarded: Server) -> None:
+    mine, other = ({"authorization": f"Bearer {key}"} for key in (KEY, OTHER_KEY))
+    job = guarded.client.post("/v1/jobs", json={"input": "Mine."}, headers=mine).json()
+    path = f"/v1/jobs/{job['id']}"
+    assert guarded.client.get("/v1/jobs", headers=other).json()["data"] == []
+    for method, each in (("GET", path), ("DELETE", path), ("GET", f"{path}/result")):
+        assert guarded.client.request(method, each, headers=other).status_code == 404
+    assert guarded.client.post("/v1/jobs", json={"input": "Theirs."}, headers=other).status_code == 202
+    assert [each["id"] for each in guarded.client.get("/v1/jobs", headers=mine).json()["data"]] == [job["id"]]
+    assert guarded.client.get(path).status_code == 401
 
 
-@pytest.mark.slow
-def test_processes_that_share_a_folder_speak_no_part_twice(tmp_path: Path) -> None:
-    with process(tmp_path, 0.001) as (_, one), process(tmp_path, 0.001) as (_, other):
-        jobs = [send(one, input=SENTENCE * 60, seed=seed) for seed in range(4)]
-        for job in jobs:
-            assert waited(other, job)["status"] == "done"
-    spoken = (tmp_path / "spoken.log").read_text().splitlines()
-    assert len(spoken) == len(set(spoken)) == sum(job["progress"]["parts"] for job in jobs)
-
-
-def test_fake_speaks_what_it_is_asked() -> None:
-    assert len(sine_for(one_turn("x", "en"))) > 0
+def test_result_that_is_not_read_to_its_end_leaves_nothing_behind(server: Server) -> None:
+    job = made(server.client, input=BOOK[:500], response_format="wav")
+    over(server.client, job)
+    for _ in range(3):
+        with server.client.stream("GET", f"/v1/jobs/{job['id']}/result") as answer:
+            next(answer.iter_raw(100))
+    assert server.client.get(f"/v1/jobs/{job['id']}/result").status_code == 200

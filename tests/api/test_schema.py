@@ -29,7 +29,9 @@ OPERATIONS = {f"{found.ok().method.upper()} {found.ok().path}": found.ok() for f
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Generator[Server]:
-    with running(LIMITS.model_copy(update={"voice_dir": tmp_path_factory.mktemp("voices")})) as server:
+    """Jobs are kept and not spoken: whether a stream is left open is asked below."""
+    places = {"voice_dir": tmp_path_factory.mktemp("voices"), "job_dir": tmp_path_factory.mktemp("jobs")}
+    with running(LIMITS.model_copy(update={**places, "max_jobs_running": 0, "max_jobs": 100_000})) as server:
         yield server
 
 

@@ -112,6 +112,28 @@ def test_users_make_no_voices_where_pods_share_no_place_for_them(name: str) -> N
     assert int(given["max_voices" if is_ray else "XTTS_MAX_VOICES"]) == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "component"), [("cpu", "ingress"), ("everything", "ingress"), ("deployment-hpa", "server")]
+)
+def test_jobs_are_on_a_claim_that_http_replicas_share(name: str, component: str) -> None:
+    found = objects(name)
+    given = application(one(found, "RayService"))["args"] if component == "ingress" else service_environment(name)
+    assert given.get("job_dir", given.get("XTTS_JOB_DIR")) == "/data/jobs"
+    assert "max_jobs" not in given and "XTTS_MAX_JOBS" not in given
+    for each, pod in all_pods(found).items():
+        assert ("jobs" in {volume["name"] for volume in pod["spec"]["volumes"]}) == (each == component)
+        mounts = {mount["mountPath"] for c in containers(pod) for mount in c.get("volumeMounts", [])}
+        assert ("/data/jobs" in mounts) == (each == component)
+
+
+@pytest.mark.parametrize("name", ["minimal", "deployment"])
+def test_there_are_no_jobs_where_pods_share_no_place_for_them(name: str) -> None:
+    found = objects(name)
+    is_ray = bool(of_kind(found, "RayService"))
+    given = application(one(found, "RayService"))["args"] if is_ray else service_environment(name)
+    assert int(given["max_jobs" if is_ray else "XTTS_MAX_JOBS"]) == 0
+
+
 def test_bucket_is_opened_by_the_accounts_identity() -> None:
     account = one(objects("deployment-hpa"), "ServiceAccount")
     assert account["metadata"]["annotations"] == {

@@ -1,169 +1,155 @@
-"""Jobs as folders: what is kept, who speaks them, and what a broken or full disk does."""
+"""The directory of jobs: whose they are, how many, in which order, and what a disk in trouble does."""
 
-import errno
-import os
-import time
+import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from serve_app.audio.pcm import Recording
-from serve_app.errors import JobNotFound, Overloaded, StorageFailed, StorageFull
-from serve_app.jobs.job import Item, JobHead, JobWork, SpokenPart, Status, cut, is_id, new_id, part_seed
-from serve_app.jobs.store import LEASE_S, JobStore
-from serve_app.speech.request import Guards, SamplingOptions, SentenceTiming, Turn, VoiceChoice
-
-LONG = "Nobody has ever counted these stones. " * 100
-SAMPLES = np.linspace(-0.5, 0.5, 2_400, dtype=np.float32)
-SPOKEN = SpokenPart(0.1, (SentenceTiming("Nobody.", 0.0, 0.1),), ("a note",))
+from serve_app.errors import JobDamaged, JobNotFound, StorageFailed, StorageFull, TooManyJobs
+from serve_app.jobs import store as store_module
+from serve_app.jobs.job import Failure, Part, PartFacts, Sentence, State, Status
+from serve_app.jobs.store import JobStore
+from serve_app.speech.request import VoiceChoice
+from tests.jobs.support import BOOK, new_job, store_in, unwritable
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> JobStore:
-    return JobStore(tmp_path / "jobs", 5)
+def test_job_is_what_was_asked(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    recording = Recording(np.linspace(-1, 1, 22_050, dtype=np.float32), 22_050)
+    voice = VoiceChoice((("anna", 2.0), ("ben", 1.0)), recording, "sad", 0.5)
+    job = store.create("team-a", new_job(BOOK, "Short.", is_list=True, voice=voice, speed=1.5))
+    folder = store.find("team-a", job.head.id)
+    book, short = folder.items()
+    assert (job.head.num_items, job.head.num_chars, job.state) == (2, len(BOOK) + 6, State())
+    assert "".join(folder.texts()[index] for index in book.parts) == BOOK and short.parts == range(5, 6)
+    assert (short.voice, short.style, short.style_intensity, short.speed) == (voice.parts, "sad", 0.5, 1.5)
+    assert (book.reference, short.reference) == (0, 0)  # kept once
+    again = folder.reference(0)
+    assert again.sample_rate_hz == 22_050 and np.abs(again.samples - recording.samples).max() < 1e-4
+    assert folder.path.parent.parent == tmp_path and "team-a" not in str(folder.path)
 
 
-def add(store: JobStore, *texts: str, reference: Recording | None = None, **fields: Any) -> tuple[JobHead, JobWork]:
-    voice = VoiceChoice((("anna", 2.0), ("ben", 1.0)), reference, "happy", 0.5)
-    turns = [Turn(text, "en", voice, speed=1.5, pronunciations=(("a", "b"),)) for text in texts or (LONG,)]
-    items = tuple(Item(str(number), turn) for number, turn in enumerate(turns))
-    ids = tuple(item.id for item in items)
-    head = JobHead(new_id(), "team-a", time.time(), "mp3", len(items) > 1, ids, tuple(cut(items)), **fields)
-    work = JobWork(items, 7, SamplingOptions(top_k=3), Guards(retry=False), "other")
-    store.add(head, work)
-    return head, work
+def test_part_comes_back_with_its_sentences(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    folder = store.find(None, store.create(None, new_job(BOOK)).head.id)
+    samples = (np.arange(-1_000, 1_000) / 32_767).astype(np.float32)
+    facts = PartFacts(2_000, (Sentence("Ha \u2028 „ja“.", 0.0, 0.08),), ("a warning",))
+    folder.write_part(3, Part(samples, facts), 24_000)
+    assert folder.parts_done() == {3}
+    part = folder.part(3)
+    assert part.facts == facts and np.array_equal(part.samples, samples)
+    path = folder.path / "parts" / "000003.safetensors"
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(JobDamaged):
+        folder.part(3)
 
 
-def test_job_is_kept_as_it_was(store: JobStore, tmp_path: Path) -> None:
-    reference = Recording(SAMPLES, 22_050)
-    head, work = add(store, "One.", LONG, reference=reference)
-    other = JobStore(tmp_path / "jobs", 5)
-    assert other.ids() == [head.id] and other.head(head.id) == head
-    kept = other.work(head.id)
-    assert (kept.seed, kept.sampling, kept.guards, kept.model) == (7, work.sampling, work.guards, "other")
-    assert [item.turn.text for item in kept.items] == ["One.", LONG]
-    voice = kept.items[1].turn.voice
-    assert (voice.parts, voice.style, voice.style_intensity) == ((("anna", 2.0), ("ben", 1.0)), "happy", 0.5)
-    assert voice.reference is not None and voice.reference.sample_rate_hz == 22_050
-    np.testing.assert_array_equal(voice.reference.samples, SAMPLES)
+def test_another_owner_finds_lists_and_counts_nothing(tmp_path: Path) -> None:
+    store = store_in(tmp_path, max_jobs=1)
+    job = store.create("a", new_job("One."))
+    for stranger in ("b", None, "everyone", "../a"):
+        assert store.page(stranger, 10, None) == ([], False)
+        with pytest.raises(JobNotFound):
+            store.find(stranger, job.head.id)
+    store.create("b", new_job("Two."))
+    with pytest.raises(TooManyJobs, match="delete one"):
+        store.create("a", new_job("Three."))
 
 
-def test_parts_are_the_texts_and_end_with_sentences() -> None:
-    items = tuple(Item(str(n), Turn(text, "en")) for n, text in enumerate((LONG, "Short.", " ", LONG)))
-    parts = list(cut(items))
-    assert {part.item_index for part in parts} == {0, 1, 3}
-    for index in (0, 3):
-        texts = [LONG[part.start : part.start + part.num_chars] for part in parts if part.item_index == index]
-        assert "".join(texts) == LONG
-        assert all(text.rstrip().endswith(".") and len(text) < 1_100 for text in texts)
-
-
-def test_progress_follows_the_parts(store: JobStore) -> None:
-    head, _ = add(store)
-    assert len(head.parts) == 4 and store.missing(head) == [0, 1, 2, 3]
-    assert store.progress(head).status is Status.QUEUED
-    assert store.claim(head.id, "me")
-    store.write_part(head.id, 0, SAMPLES, SPOKEN)
-    store.write_part(head.id, 2, SAMPLES, SPOKEN)
-    progress = store.progress(head)
-    assert (progress.status, progress.num_parts_done, store.missing(head)) == (Status.RUNNING, 2, [1, 3])
-    assert progress.audio_s == pytest.approx(0.2) and progress.warnings == ("a note",)
-    assert progress.left_s is not None and progress.left_s >= 0.0
-    np.testing.assert_allclose(store.samples(head.id, 0), SAMPLES, atol=1 / 32_000)
-    for index in (1, 3):
-        store.write_part(head.id, index, SAMPLES, SPOKEN)
-    assert store.progress(head).status is Status.DONE and store.is_over(head.id)
-
-
-def test_failure_and_cancelling_end_a_job(store: JobStore) -> None:
-    failed, cancelled = add(store)[0], add(store)[0]
-    store.fail(failed.id, "item 3: no")
-    store.cancel(cancelled.id)
-    assert (store.progress(failed).status, store.progress(failed).failure) == (Status.FAILED, "item 3: no")
-    assert store.progress(cancelled).status is Status.CANCELLED
-    assert store.is_over(failed.id) and store.is_over(cancelled.id)
-
-
-def test_one_of_many_claims_a_job(store: JobStore) -> None:
-    head, _ = add(store)
-    assert [store.claim(head.id, name) for name in "abc"] == [True, False, False]
-    assert store.renew(head.id, "a") and not store.renew(head.id, "b")
-    store.release(head.id, "b")
-    assert not store.claim(head.id, "b")
-    store.release(head.id, "a")
-    assert store.claim(head.id, "b")
-
-
-def test_job_of_a_dead_speaker_is_taken_over(store: JobStore, tmp_path: Path) -> None:
-    head, _ = add(store)
-    assert store.claim(head.id, "dead")
-    past = time.time() - LEASE_S - 1
-    os.utime(tmp_path / "jobs" / head.id / "lease", (past, past))
-    assert store.progress(head).status is Status.QUEUED
-    assert store.claim(head.id, "heir") and not store.claim(head.id, "other")
-    assert not store.renew(head.id, "dead") and store.renew(head.id, "heir")
-
-
-def test_removed_job_stays_removed(store: JobStore, tmp_path: Path) -> None:
-    head, _ = add(store)
-    store.remove(head.id)
-    store.write_part(head.id, 0, SAMPLES, SPOKEN)
-    store.cancel(head.id)
-    assert store.ids() == [] and list((tmp_path / "jobs").iterdir()) == []
+@pytest.mark.parametrize(
+    "job_id",
+    ["", ".", "..", "../../etc/passwd", "job-", "job-" + "g" * 28, "job-" + "0" * 28 + "/..", "JOB\0", "x" * 999],
+)
+def test_id_that_is_none_is_not_found(tmp_path: Path, job_id: str) -> None:
     with pytest.raises(JobNotFound):
-        store.head(head.id)
+        store_in(tmp_path).find(None, job_id)
 
 
-@pytest.mark.parametrize("job_id", ["", "..", "../../etc", "/etc", "a" * 26 + "/..", "A" * 26, "\x00", "x" * 5_000])
-def test_clients_id_is_never_a_path(store: JobStore, job_id: str) -> None:
-    assert not is_id(job_id)
-    with pytest.raises(JobNotFound):
-        store.head(job_id)
+def test_pages_are_the_newest_first_and_joined_are_all(tmp_path: Path) -> None:
+    now_s = iter(range(1_700_000_000, 1_800_000_000))
+    store = JobStore(tmp_path, 100, 7.0, clock=lambda: float(next(now_s)))
+    made = [store.create(None, new_job("Text.")).head.id for _ in range(7)]
+    listed, after, has_more = list[str](), None, True
+    while has_more:
+        jobs, has_more = store.page(None, 3, after)
+        listed += [job.head.id for job in jobs]
+        after = listed[-1]
+    assert listed == made[::-1]
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"id": 1}', "null"])
-def test_damaged_job_is_not_there_and_others_are(store: JobStore, tmp_path: Path, content: str) -> None:
-    damaged, fine = add(store)[0], add(store)[0]
-    (tmp_path / "jobs" / damaged.id / "job.json").write_text(content)
-    again = JobStore(tmp_path / "jobs", 5)
-    with pytest.raises(JobNotFound):
-        again.head(damaged.id)
-    assert again.head(fine.id) == fine
+def test_jobs_are_removed_days_after_their_end(tmp_path: Path) -> None:
+    now_s = 1_000_000.0
+    store = JobStore(tmp_path, 100, 2.0, clock=lambda: now_s)
+    done, waiting = (store.find(None, store.create(None, new_job("Text.")).head.id) for _ in range(2))
+    done.write_state(State(Status.DONE, finished_at=now_s + 86_400.0))
+    assert store.remove_old() == 0
+    now_s += 2 * 86_400.0 + 1
+    assert store.remove_old() == 1 and done.path.exists() and not waiting.path.exists()
+    now_s += 86_400.0
+    assert store.remove_old() == 1 and not done.path.exists()
+    assert list((tmp_path / "everyone").iterdir()) == []
 
 
-def test_number_of_jobs_is_bounded(store: JobStore) -> None:
-    for _ in range(5):
-        add(store)
-    with pytest.raises(Overloaded):
-        add(store)
+def test_what_a_crash_left_half_made_is_removed_and_never_seen(tmp_path: Path) -> None:
+    store = JobStore(tmp_path, 100, 7.0, clock=lambda: 9e9)
+    job = store.create(None, new_job("Text."))
+    half = tmp_path / "everyone" / f".new-{job.head.id}"
+    half.mkdir()
+    assert len(store.page(None, 10, None)[0]) == 1 and len(store.unfinished()["everyone"]) == 1
+    store.remove_old()
+    assert not half.exists()
 
 
-def test_full_disk_is_told(store: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    head, _ = add(store)
+def test_failure_and_state_survive_a_process(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    folder = store.find(None, store.create(None, new_job("Text.")).head.id)
+    state = State(Status.FAILED, 1, 5, 0.5, 0.25, 1.0, 2.0, Failure("empty_text", "Nothing.", "3"), None, ("w",))
+    folder.write_state(state)
+    assert store_in(tmp_path).find(None, folder.path.name).job().state == state
 
-    def full(_: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", full)
+def test_cancelled_job_is_cancelled_for_everyone_at_once(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    folder = store.find(None, store.create(None, new_job("Text.")).head.id)
+    folder.cancel()
+    assert store_in(tmp_path).page(None, 1, None)[0][0].state.status is Status.CANCELLED
+
+
+def test_damaged_job_hides_no_other_and_can_be_removed(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    damaged, whole = (store.find(None, store.create(None, new_job("Text.")).head.id) for _ in range(2))
+    (damaged.path / "state.json").write_text("{", encoding="utf-8")
+    assert [job.head.id for job in store.page(None, 10, None)[0]] == [whole.path.name]
+    assert [folder.path for folder in store.unfinished()["everyone"]] == [whole.path]
+    with pytest.raises(JobDamaged, match="delete it"):
+        damaged.job()
+    store.remove(damaged)
+    assert not damaged.path.exists()
+
+
+def test_directory_that_is_none_is_a_clear_error(tmp_path: Path) -> None:
+    store = store_in(tmp_path / "jobs")
+    job = store.create(None, new_job("Text."))
+    with unwritable(tmp_path / "jobs"):
+        for ask in (
+            lambda: store.create(None, new_job("Text.")),
+            lambda: store.page(None, 10, None),
+            lambda: store.find(None, job.head.id).job(),
+        ):
+            with pytest.raises(StorageFailed, match="operator") as caught:
+                ask()
+            assert str(tmp_path) not in caught.value.message
+    assert store.find(None, job.head.id).job() == job
+
+
+def test_last_room_of_a_disk_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "MIN_FREE_BYTES", shutil.disk_usage(tmp_path).total + 1)
     with pytest.raises(StorageFull):
-        store.write_part(head.id, 0, SAMPLES, SPOKEN)
-    assert store.missing(head) == [0, 1, 2, 3]
+        store_in(tmp_path).create(None, new_job("Text."))
 
 
-def test_too_little_room_is_told_before_a_job_is_taken(store: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serve_app.jobs.store.SPARE_BYTES", 1 << 60)
-    with pytest.raises(StorageFull):
-        add(store)
-    assert store.ids() == []
-
-
-def test_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(StorageFailed):
-        add(JobStore(tmp_path / "file" / "jobs", 5))
-
-
-def test_seeds_of_parts_differ() -> None:
-    assert len({part_seed(seed, index) for seed in range(10) for index in range(10)}) == 100
+def test_service_without_jobs_says_so(tmp_path: Path) -> None:
+    with pytest.raises(TooManyJobs, match="XTTS_MAX_JOBS"):
+        store_in(tmp_path, max_jobs=0).create(None, new_job("Text."))

@@ -150,6 +150,26 @@ envFrom:
 {{- default (printf "%s-voices" (include "xtts.fullname" .)) .Values.voices.claim.existingClaim -}}
 {{- end -}}
 
+{{- define "xtts.jobsClaim" -}}
+{{- default (printf "%s-jobs" (include "xtts.fullname" .)) .Values.jobs.claim.existingClaim -}}
+{{- end -}}
+
+{{/* Where HTTP replicas keep jobs; nothing where there is no claim. */}}
+{{- define "xtts.jobsVolume" -}}
+{{- if .Values.jobs.claim.enabled -}}
+- name: jobs
+  persistentVolumeClaim:
+    claimName: {{ include "xtts.jobsClaim" . }}
+{{- end -}}
+{{- end -}}
+
+{{- define "xtts.jobsMount" -}}
+{{- if .Values.jobs.claim.enabled -}}
+- name: jobs
+  mountPath: /data/jobs
+{{- end -}}
+{{- end -}}
+
 {{/* /data/models of a pod that loads weights. */}}
 {{- define "xtts.weightsVolume" -}}
 - name: models

@@ -38,8 +38,8 @@
 {{- if not (or .Values.voices.objectStore.url .Values.voices.claim.enabled (hasKey .Values.settings "max_voices")) -}}
 {{- $settings = set $settings "max_voices" 0 -}}
 {{- end -}}
-{{- if and .Values.voices.claim.enabled (not .Values.voices.objectStore.url) -}}
-{{- $settings = set $settings "job_dir" "/data/voices/jobs" -}}
+{{- if .Values.jobs.claim.enabled -}}
+{{- $settings = set $settings "job_dir" "/data/jobs" -}}
 {{- else if not (hasKey .Values.settings "max_jobs") -}}
 {{- $settings = set $settings "max_jobs" 0 -}}
 {{- end -}}
