@@ -143,6 +143,8 @@ def spelled(char: str, language: str) -> str:
 
 def _is_usual_latin(char: str, primary: str) -> bool:
     """Whether the vocabulary knows it; English, whose models may read phonemes, drops only accents by itself."""
+    if primary == "ja":
+        return False  # the front-end reads none but ASCII's
     if primary == "en":
         return unicodedata.normalize("NFD", char)[0].isascii()
     return char.lower() in _LATIN_LETTERS or char in "İ"

@@ -38,6 +38,10 @@ _MAY_END = frozenset(
 )
 
 
+_ENGLISH_TITLES = ("Sr.", "Jr.")  # elsewhere "señor" and "senhor", which a name follows
+_SPELLED = re.compile(r" [a-z] $")
+
+
 def say_abbreviations(text: str, language: str, words: Words) -> str:
     if not words.abbreviations:
         return text
@@ -46,6 +50,8 @@ def say_abbreviations(text: str, language: str, words: Words) -> str:
     def say(match: re.Match[str]) -> str:
         written = _key(match[0], table)
         rest = text[match.end() : match.end() + 3].lstrip("\"') ")
+        if written == "u." and _SPELLED.search(text, max(0, match.start() - 3), match.start()):
+            return match[0]  # Hungarian "utca" is not the end of "pont h u."
         if written in _BEFORE_NUMBERS and not rest[:1].isdigit():
             return match[0]
         said = table[written]
@@ -54,7 +60,8 @@ def say_abbreviations(text: str, language: str, words: Words) -> str:
         is_first = not text[: match.start()][-2:].rstrip("\"'( ").strip(_SENTENCE_ENDS)
         if match[0][0].isupper() and (is_first or written[0].islower()):
             said = said[:1].upper() + said[1:]
-        ends = written.endswith(".") and (not rest or (written in _MAY_END and rest[:1].isupper()))
+        may_end = written in _MAY_END and not (language != "en" and written in _ENGLISH_TITLES)
+        ends = written.endswith(".") and (not rest or (may_end and rest[:1].isupper()))
         return said + ("." if ends else "") + (JOINT if rest and rest[0] == text[match.end()] else "")
 
     return _pattern(tuple(table)).sub(say, text)

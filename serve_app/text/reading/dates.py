@@ -4,12 +4,18 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
-from serve_app.text.reading.figures import LETTER, spoken
+from serve_app.text.reading import japanese
+from serve_app.text.reading.counters import say_counted
+from serve_app.text.reading.figures import LETTER, UNSPACED, spoken
 from serve_app.text.reading.numerals import day, digits, ordinal, year
 from serve_app.text.reading.slavic import polish_genitive, russian_ordinal
 from serve_app.text.reading.words import Words
 
 _ISO = re.compile(r"(?<![0-9A-Za-z_.,/-])(\d{4})([-./])(\d{1,2})\2 ?(\d{1,2})(?!\d|[-/.,]\d)(?:\.(?= [a-záéíóöőúüű]))?")
+_SPACED_ISO = ("hu", "ko")
+_ISO_WITH_SPACES = re.compile(
+    r"(?<![0-9A-Za-z_.,/-])(\d{4})\. (\d{1,2})\. (\d{1,2})(?!\d|[-/,]\d)(?:\.(?= [a-záéíóöőúüű]))?"
+)
 _NUMERIC = re.compile(r"(?<![0-9A-Za-z_.,/-])(\d{1,2})([-./]) ?(\d{1,2})\2 ?(\d{4})(?!\d|[-/.,]\d)")
 _SHORT = re.compile(r"(?<![0-9A-Za-z_.,/-])(\d\d)([./])(\d\d)\2(\d\d)(?!\d|[-/.,]\d)")
 _EAST_ASIAN_YEAR = re.compile(r"(?<!\d)(\d{4})(?= ?年)")
@@ -23,12 +29,16 @@ _LAST_DAY, _LAST_MONTH = 31, 12
 
 
 def say_dates(text: str, language: str, words: Words) -> str:
+    if language in _SPACED_ISO:
+        text = _ISO_WITH_SPACES.sub(lambda m: _numeric(m, language, words, m.string, m[3], m[2], m[1]), text)
     text = _ISO.sub(lambda m: _numeric(m, language, words, text, m[4], m[3], m[1]), text)
     for pattern in (_NUMERIC, _SHORT):
         text = pattern.sub(_numeric_sayer(text, language, words), text)
     text = _named(text, language, words)
-    if language == "zh":
-        return _EAST_ASIAN_YEAR.sub(lambda match: digits(match[1], "zh"), text)
+    if language in UNSPACED:
+        if language == "zh":
+            text = _EAST_ASIAN_YEAR.sub(lambda match: digits(match[1], "zh"), text)
+        return say_counted(text, language)
     if language == "ru":
         return _RUSSIAN_YEAR.sub(_russian_year, text)
     if language == "pl":
@@ -70,7 +80,7 @@ def _day(of_day: int, language: str, before: str) -> str:
         return ordinal(of_day, "de", "n")
     if language == "de" and before in ("der", "die", "das"):
         return ordinal(of_day, "de")
-    return day(of_day, language)
+    return japanese.day(of_day) if language == "ja" else day(of_day, language)
 
 
 def _named(text: str, language: str, words: Words) -> str:

@@ -44,6 +44,9 @@ _DOTTED_ORDINALS = {
     "de": re.compile(rf"(?<![\w.,])(\d{{1,4}})\.(?= ({LETTER}))"),
     **{each: re.compile(rf"(?<![\w.,])(\d{{1,4}})\.(?= ({LETTER}))") for each in ("cs", "pl", "hu", "tr")},
 }
+_NEXT_WORD = re.compile(rf" ({LETTER}+)")
+_ENDINGS_BY_NOUN = {"pl": {"a": "a", "o": "e", "e": "e"}, "cs": {"a": "á", "o": "é", "e": "é"}}
+_FEMININE_HUNDREDS = {"es": "(ient)os", "pt": "(ent)os"}
 _LAST_WORD = re.compile(rf"({LETTER}+)[ ]$")
 _DE_N = frozenset(
     [
@@ -69,6 +72,7 @@ _DE_N = frozenset(
     ]
 )
 _DE_E = frozenset(["die", "das", "der", "dieser", "diese", "dieses"])
+_MASCULINE_IN_A = ("ma", "mas", "día", "días", "dia", "dias", "mapa", "mapas")
 _KOREAN_COUNTERS = re.compile(r"(?<![\d제.,])(\d{1,2}) ?(시간|개월|시|살|개|명|마리|잔|권|병|송이|켤레|그루|가지|사람)")
 _KOREAN_MONTHS = re.compile(r"(?<!\d)(1[0-2]|0?[1-9]) ?월")
 _BEFORE_ENDINGS = {"tr": "'", "hu": "-"}  # an ending belongs to the number's word: "2024'te", "5-ös"
@@ -112,7 +116,15 @@ def say_number(token: str, language: str, gender: str = "") -> str:
         return point.join(say_whole(part, language) for part in re.split("[.,]", token))
     whole, decimals = parts
     said = say_whole(whole, language, gender if not decimals else "")
-    return f"{said}{joint}{words.point}{joint}{_decimals(decimals, language, words)}" if decimals else said
+    if not decimals:
+        return said
+    point = _czech_point(whole) if language == "cs" else words.point
+    said = agreed(said, language, "f") if language == "cs" else said
+    return f"{said}{joint}{point}{joint}{_decimals(decimals, language, words)}"
+
+
+def _czech_point(whole: str) -> str:
+    return "celá" if whole in ("0", "1") else "celé" if whole in ("2", "3", "4") else "celých"
 
 
 def say_whole(figures: str, language: str, gender: str = "") -> str:
@@ -125,6 +137,8 @@ def agreed(said: str, language: str, gender: str) -> str:
     """A number in the gender of what is counted."""
     words = words_of(language)
     forms = words.agreement.get(gender, {}) if words else {}
+    if language in _FEMININE_HUNDREDS and gender == "f":
+        said = re.sub(rf"(?<=\w){_FEMININE_HUNDREDS[language]}\b(?!.*mil[lh])", "\\g<1>as", said)
     head, _, last = said.rpartition(" ")
     if language == "hu" and last.endswith("kettő") and forms:
         return said.removesuffix("kettő") + "két"
@@ -189,7 +203,7 @@ def say_ordinals(text: str, language: str, words: Words) -> str:
 
     def say(match: re.Match[str]) -> str:
         before = _LAST_WORD.search(text, max(0, match.start() - 16), match.start())
-        ending = _dotted_ending(language, before[1].lower() if before else "", match[2])
+        ending = _dotted_ending(language, before[1].lower() if before else "", match)
         return match[0] if ending is None else spoken(ordinal(int(match[1]), language, ending))
 
     return dotted.sub(say, text)
@@ -201,7 +215,7 @@ def say_rest(text: str, language: str, words: Words) -> str:
         text = _KOREAN_MONTHS.sub(lambda match: words.months[int(match[1]) - 1], text)
         text = _KOREAN_COUNTERS.sub(_korean_count, text)
     text = _POINT_FIRST.sub(spoken(words.point), text)
-    text = _ANY_NUMBER.sub(lambda match: spoken(_say_alone(match[0], language)), text)
+    text = _ANY_NUMBER.sub(lambda match: spoken(_say_alone(match[0], language, _gender_behind(match, language))), text)
     mark = _BEFORE_ENDINGS.get(language)
     return re.sub(rf"{JOINT}{mark}(?={LETTER})", "", text) if mark else text
 
@@ -231,12 +245,23 @@ def _decimals(decimals: str, language: str, words: Words) -> str:
     return f"{head} {cardinal(int(rest), language)}".strip() if rest else head
 
 
-def _say_alone(token: str, language: str) -> str:
+def _say_alone(token: str, language: str, gender: str = "") -> str:
     if len(token) == 4 and any(token.isdecimal() and int(token) in years for years in _YEARS.get(language, ())):
         return year(int(token), language)
     if len(token) >= _MIN_PLAIN_DIGITS and token.isdecimal() and len(token.rstrip("0")) > _MAX_ROUND_DIGITS:
         return digits(token, language)  # a telephone's or an account's
-    return say_number(token, language)
+    return say_number(token, language, gender)
+
+
+def _gender_behind(match: re.Match[str], language: str) -> str:
+    """By the noun behind a number, where its last letter tells: "21 casas", "1 kilo"; Hungarian only asks if one is."""
+    noun = _NEXT_WORD.match(match.string, match.end(), match.end() + 32)
+    if noun is None or language not in ("es", "it", "pt", "hu") or (language != "hu" and len(noun[1]) < 3):
+        return ""
+    if language == "hu":
+        return "m"
+    ending = "a" if match[0] == "1" else "e" if language == "it" else "as"
+    return "f" if noun[1].endswith(ending) and not noun[1].endswith(_MASCULINE_IN_A) else "m"
 
 
 def _slavic_form(value: int, language: str) -> int:
@@ -259,10 +284,13 @@ def _ordinal_pattern(language: str) -> re.Pattern[str] | None:
     return re.compile(rf"(?<![\d.,]){pattern}", re.IGNORECASE) if pattern else None
 
 
-def _dotted_ending(language: str, before: str, first_letter: str) -> str | None:
-    """None where the number is no ordinal: a sentence ends behind it."""
+def _dotted_ending(language: str, before: str, match: re.Match[str]) -> str | None:
+    """None where the number is no ordinal: a sentence ends behind it. Polish and Czech go by the noun's last letter."""
+    first_letter = match[2]
     if language != "de":
-        return "" if first_letter.islower() else None
+        noun = _NEXT_WORD.match(match.string, match.end(), match.end() + 32)
+        ending = _ENDINGS_BY_NOUN.get(language, {}).get(noun[1][-1], "") if noun else ""
+        return ending if first_letter.islower() else None
     if before in _DE_N - _DE_E:
         return "n"
     if before in _DE_E:

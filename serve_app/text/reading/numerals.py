@@ -9,12 +9,13 @@ from functools import lru_cache
 from num2words import num2words
 
 from serve_app.text.reading.hindi import hindi_cardinal, hindi_ordinal
-from serve_app.text.reading.slavic import czech_ordinal, polish_genitive, russian_ordinal
+from serve_app.text.reading.slavic import czech_ordinal, polish_gender, polish_genitive, russian_ordinal
 
 MAX_DIGITS = 15  # longer numbers are read digit by digit
 
 _ZH_DIGITS = "零一二三四五六七八九"
 _NUM2WORDS = {"pt": "pt_BR"}
+_WITHOUT_ZEROTH = ("es", "pt", "pl")  # num2words fails or says nothing
 _TURKISH = re.compile(
     "sıfır|birinci|bir|ikinci|iki|üçüncü|üç|dördüncü|dört|beşinci|beş|altıncı|altı|yedinci|yedi|sekizinci|sekiz|"
     "dokuzuncu|dokuz|onuncu|on|yirminci|yirmi|otuzuncu|otuz|kırkıncı|kırk|ellinci|elli|altmışıncı|altmış|yetmişinci|"
@@ -43,6 +44,8 @@ def cardinal(value: int, language: str) -> str:
 @lru_cache(maxsize=4_096)
 def ordinal(value: int, language: str, ending: str = "") -> str:
     """`ending` is how the text inflects it: "ª", "й", "n" …; a language takes what it knows."""
+    if value == 0 and language in _WITHOUT_ZEROTH:
+        return cardinal(0, language)
     if language == "zh":
         return "第" + _chinese(value)
     if language == "ja":
@@ -52,7 +55,7 @@ def ordinal(value: int, language: str, ending: str = "") -> str:
     if language == "ko":
         return "첫 번째" if value == 1 else f"{korean_native(value)} 번째"
     if language == "cs":
-        return czech_ordinal(value)
+        return czech_ordinal(value, ending)
     if language == "ar":
         return _ARABIC_ORDINALS[value - 1] if 1 <= value <= 10 else f"رقم {cardinal(value, 'ar')}"
     if language == "ru":
@@ -88,7 +91,7 @@ def day(value: int, language: str) -> str:
     if language == "ru":
         return russian_ordinal(value, "го")
     if language == "cs":
-        return czech_ordinal(value, "ho")
+        return czech_ordinal(value, "ého")
     if language == "pl":
         return polish_genitive(value)
     if value == 1 and language in ("fr", "it", "pt", "es"):
@@ -130,6 +133,8 @@ def _mended(words: str, language: str) -> str:
 
 
 def _inflected(words: str, language: str, ending: str) -> str:
+    if language == "pl":
+        return polish_gender(words, ending)
     if language == "de":
         return words + {"n": "n", "r": "r", "s": "s"}.get(ending, "")
     if language in ("es", "it", "pt") and ending in ("ª", "a", "as"):

@@ -59,20 +59,29 @@ def polish_genitive(value: int) -> str:
     return " ".join(re.sub("i$", "iego", re.sub("y$", "ego", word)) for word in words)
 
 
+def polish_gender(words: str, ending: str) -> str:
+    """An ordinal's words in the feminine ("a") or neuter ("e")."""
+    if ending == "a":
+        return " ".join(_polish_feminine(word) for word in words.split())
+    return re.sub(r"(?<=[^cgk])i\b|y\b", "e", re.sub(r"(?<=[cgk])i\b", "ie", words)) if ending == "e" else words
+
+
+def _polish_feminine(word: str) -> str:
+    return "druga" if word == "drugi" else re.sub("i$", "ia", re.sub("y$", "a", word))
+
+
 def polish_feminine(value: int) -> str:
     """Of an hour: "czternasta"."""
-    words = str(num2words(value, lang="pl", ordinal=True)).split()
-    return " ".join(
-        re.sub("(?<=[kg])i$|(?<=c)i$|y$", lambda m: "ia" if m[0] == "i" else "a", w) for w in words
-    ).replace("drugia", "druga")
+    return polish_gender(str(num2words(value, lang="pl", ordinal=True)), "a")
 
 
 def czech_ordinal(value: int, ending: str = "") -> str:
-    """With an ending, in the genitive: "třetího"."""
+    """`ending`: "á" and "é" for the other genders, "ého" for the genitive, also of "třetí"."""
     words = _czech_words(value)
     if not ending:
         return " ".join(words)
-    return " ".join(re.sub("í$", "ího", re.sub("ý$", "ého", word)) for word in words)
+    soft = "ího" if ending == "ého" else "í"
+    return " ".join(re.sub("ý$", ending, re.sub("í$", soft, word)) for word in words)
 
 
 def _czech_words(value: int) -> list[str]:

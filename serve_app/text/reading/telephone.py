@@ -18,7 +18,7 @@ def say_telephones(text: str, language: str, words: Words) -> str:
         plus = (match["plus"] or "").strip()
         if not _is_telephone(groups, match["groups"], bool(plus), words):
             return match[0]
-        joint = "、" if language in UNSPACED else ", "
+        joint = "、" if language in UNSPACED else "، " if language == "ar" else ", "
         said = joint.join(digits(group, language) for group in groups)
         return spoken(f"{plus} {said}".strip())
 

@@ -2,6 +2,8 @@
 
 import re
 
+from serve_app.text.characters import JOINT
+from serve_app.text.reading import japanese
 from serve_app.text.reading.figures import UNSPACED, agreed, form_of, spoken
 from serve_app.text.reading.numerals import cardinal, korean_native
 from serve_app.text.reading.slavic import polish_feminine
@@ -27,6 +29,23 @@ _PATTERNS = {
     "pt": re.compile(rf"{_HOUR} ?h ?{_MINUTE}"),
     "es": re.compile(rf"{_HOUR} ?h ?{_MINUTE}"),
 }
+_RATIO = re.compile(r"(?<=\d):(?=\d{1,4}(?![\d:]|[.,]\d))")  # "16:9", "3:2"
+_RATIO_WORDS = {
+    "en": "to",
+    "es": "a",
+    "fr": "à",
+    "it": "a",
+    "pt": "a",
+    "de": "zu",
+    "nl": "tegen",
+    "pl": "do",
+    "cs": "ku",
+    "ar": "إلى",
+    "hi": "अनुपात",
+    "zh": "比",
+    "ja": "たい",
+    "ko": "대",
+}
 _FEMININE_HOURS = ("es", "fr", "pt", "it", "cs")
 _WITH_ZERO = {"en": "oh", "pl": "zero", "ru": "ноль", "tr": "sıfır"}
 _POLISH_PREPOSITION = re.compile(r"(?<!\w)(?:[oO]|[oO]d|[dD]o|[pP]o|[oO]koło|[pP]rzed) $")
@@ -49,7 +68,9 @@ def say_times(text: str, language: str, words: Words) -> str:
         text = _ENGLISH_HALF.sub(_half, text)
     if language in _PATTERNS:
         text = _PATTERNS[language].sub(say, text)
-    return re.sub(rf"{_HOUR}:{_MINUTE}{_TRAILS.get(language, '')}", say, text)
+    text = re.sub(rf"{_HOUR}:{_MINUTE}{_TRAILS.get(language, '')}", say, text)
+    joint = "" if language in UNSPACED else " "
+    return _RATIO.sub(f"{JOINT}{joint}{_RATIO_WORDS.get(language, '-')}{joint}", text)
 
 
 def _polish_at(said: str, match: re.Match[str]) -> str:
@@ -98,6 +119,8 @@ def _hour(hour: int, language: str) -> str:
         return _ARABIC_HOURS[hour % 12]
     if language == "ko" and 1 <= hour <= 12:
         return korean_native(hour)
+    if language == "ja":
+        return japanese.hour(hour)
     if language == "zh" and hour == 2:
         return "两"
     if language == "de" and hour == 1:
@@ -106,5 +129,7 @@ def _hour(hour: int, language: str) -> str:
 
 
 def _minute(minute: int, language: str) -> str:
+    if language == "ja":
+        return japanese.minute(minute)
     said = cardinal(minute, language)
     return f"{_WITH_ZERO[language]} {said}" if minute < 10 and language in _WITH_ZERO else said

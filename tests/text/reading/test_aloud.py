@@ -89,6 +89,22 @@ def test_every_language_has_its_truths() -> None:
         ("zh-cn", "10010", "一万零一十"),
         ("ar", "2000", "ألفان"),
         ("xx", "5 km", "5 km"),
+        ("pl", "0. piętro, 3. klasa, 2. miejsce", "Zero piętro, trzecia klasa, drugie miejsce"),
+        ("cs", "1. místo, 2,5 km", "První místo, dvě celé pět kilometru"),
+        (
+            "es",
+            "El Sr. López, 0º, 21 casas, 200 personas",
+            "El señor López, cero, veintiuna casas, doscientas personas",
+        ),
+        ("es", "En 1999 había 2 mapas", "En mil novecientos noventa y nueve había dos mapas"),
+        ("pt", "O Sr. Silva tem 2 casas há 2 dias", "O senhor Silva tem duas casas há dois dias"),
+        ("it", "il 3° posto, 1 casa", "il terzo posto, una casa"),
+        ("hu", "www.pelda.hu.", "w w w pont pelda pont h u."),
+        ("hu", "2024. 10. 03. és 2 alma", "Kétezer-huszonnégy október harmadika és két alma"),
+        ("de", "Es steht 3:2.", "Es steht drei zu zwei."),
+        ("zh-cn", "2个A4，比分3:2", "两个 A 四，比分三比二"),
+        ("ja", "4時、7時30分、4月20日、3本、3:2", "ヨジ、シチジ三ジュップン、シガツ二十日、サンボン、三たい二"),
+        ("ja", "Łódź", "Lodz"),
     ],
 )
 def test_text_in_detail(language: str, text: str, expected: str) -> None:

@@ -67,7 +67,7 @@ SAID = {
         ),
         (
             "En 1999 había 1.234.567 personas y 21 gramos de sal.",
-            "En mil novecientos noventa y nueve había un millón doscientos treinta y cuatro mil quinientos "
+            "En mil novecientos noventa y nueve había un millón doscientas treinta y cuatro mil quinientas "
             "sesenta y siete personas y veintiún gramos de sal.",
         ),
         (
@@ -227,7 +227,7 @@ SAID = {
         ),
         (
             "Havia 1.234.567 pessoas por 2 horas.",
-            "Havia um milhão duzentos e trinta e quatro mil quinhentos e sessenta e sete pessoas por duas horas.",
+            "Havia um milhão duzentas e trinta e quatro mil quinhentas e sessenta e sete pessoas por duas horas.",
         ),
         ("Ligue para 011 1234-5678.", "Ligue para zero um um, um dois três quatro, cinco seis sete oito."),
         (
@@ -279,7 +279,7 @@ SAID = {
             "Np. dr Nowak i prof. Lis mieszkają na ul. Długiej.",
             "Na przykład doktor Nowak i profesor Lis mieszkają na ulica Długiej.",
         ),
-        ("Weź 1/2 litra, strony 5-7.", "Weź pół litra, strony pięć do siedem."),
+        ("Weź 1/2 litra, strony 5-7.", "Weź pół litra, strony pięć - siedem."),
         (
             "W 2024 roku miał 1 kg i 2 t.",
             "W dwa tysiące dwudziestym czwartym roku miał jeden kilogram i dwie tony.",
@@ -345,7 +345,7 @@ SAID = {
             "Пишите на anna собака primer точка r u или w w w точка primer точка com.",
         ),
         ("Д-р Смирнов, т.е. врач, и г-н Иванов.", "Доктор Смирнов, то есть врач, и господин Иванов."),
-        ("Возьмите 1/2 литра, страницы 5-7.", "Возьмите одна вторая литра, страницы пять до семь."),
+        ("Возьмите 1/2 литра, страницы 5-7.", "Возьмите одна вторая литра, страницы пять - семь."),
         ("В 2024 году, в 60-х, 1-й раз.", "В две тысячи двадцать четвёртом году, в шестидесятых, первый раз."),
         ("Это 世界 за 5 млн $.", "Это ShiJie за пять миллионов долларов."),
     ],
@@ -394,7 +394,7 @@ SAID = {
         ),
         (
             "Uběhla 42,195 km, 2 km a 5 km při -5 °C.",
-            "Uběhla čtyřicet dva celá sto devadesát pět kilometru, dva kilometry a pět kilometrů při mínus pět "
+            "Uběhla čtyřicet dvě celých sto devadesát pět kilometru, dva kilometry a pět kilometrů při mínus pět "
             "stupňů Celsia.",
         ),
         (
@@ -432,7 +432,7 @@ SAID = {
             "ركضت اثنان وأربعون فاصلة مائة وخمسة وتسعون كيلومتر بسرعة اثنا عشر كيلومتر في الساعة.",
         ),
         ("درجة الحرارة -5°C اليوم.", "درجة الحرارة ناقص خمسة درجة مئوية اليوم."),
-        ("اتصل على 011 123 4567.", "اتصل على صفر واحد واحد, واحد اثنان ثلاثة, أربعة خمسة ستة سبعة."),
+        ("اتصل على 011 123 4567.", "اتصل على صفر واحد واحد، واحد اثنان ثلاثة، أربعة خمسة ستة سبعة."),
         (
             "اكتب إلى ali@example.com أو www.example.com.",
             "اكتب إلى ali آت example نقطة com أو w w w نقطة example نقطة com.",
@@ -458,8 +458,8 @@ SAID = {
         ),
         ("加1/2升水和2kg米，2:00到。", "加二分之一升水和两公斤米，两点到。"),
         ("1000万元和105个，1010年。", "一千万元和一百零五个，一零一零年。"),
-        ("版本1.2.3，mp3，GPT-4。", "版本一点二点三，mp三，GPT-四。"),
-        ("他读Достоевский，花了$5。", "他读Dostoevskiy，花了五美元。"),
+        ("版本1.2.3，mp3，GPT-4。", "版本一点二点三，mp 三，GPT-四。"),
+        ("他读Достоевский，花了$5。", "他读 Dostoevskiy，花了五美元。"),
     ],
     "hu": [
         (
@@ -516,17 +516,17 @@ SAID = {
         ("Достоевский 책은 $5입니다.", "Dostoevskiy 책은 오 달러입니다."),
     ],
     "ja": [
-        ("2024年10月3日14:30に会いました。", "二千二十四年十月三日十四時三十分に会いました。"),
+        ("2024年10月3日14:30に会いました。", "二千二十四年十月三日十ヨジ三ジュップンに会いました。"),
         ("価格は¥2,000で、5%引きです。", "価格は二千円で、五パーセント引きです。"),
         ("第3回は2024-05-01です。", "第三回は二千二十四年五月一日です。"),
         ("-5°Cで42.195km走りました。", "マイナス五度で四十二点一九五キロメートル走りました。"),
-        ("1,234,567人と犬が3匹います。", "百二十三万四千五百六十七人と犬が三匹います。"),
+        ("1,234,567人と犬が3匹います。", "百二十三万四千五百六十七人と犬がサンビキいます。"),
         ("03-1234-5678に電話してください。", "ゼロ三、一二三四、五六七八に電話してください。"),
         (
             "anna@example.comかwww.example.comを見てください。",
             "anna アットマーク example ドット com か w w w ドット example ドット com を見てください。",
         ),
-        ("水を1/2、米を2kg、9:05に。", "水を二分の一、米を二キログラム、九時五分に。"),
+        ("水を1/2、米を2kg、9:05に。", "水を二分の一、米を二キログラム、クジ五分に。"),
         ("10~20個、1番目、0.5秒。", "十から二十個、一番目、ゼロ点五秒。"),
         ("バージョン1.2.3、mp3。", "バージョン一ドット二ドット三、mp三。"),
         ("Достоевскийの本は$5です。", "Dostoevskiyの本は五ドルです。"),

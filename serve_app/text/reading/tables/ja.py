@@ -1,8 +1,7 @@
 """Japanese."""
 
+from serve_app.text.reading import japanese
 from serve_app.text.reading.words import Words, currencies, pairs, units
-
-_NUMBERS = ["一", "二", "三", "四", "五", "六", "七", "八", "九", "十", "十一", "十二"]
 
 WORDS = Words(
     point="点",
@@ -21,12 +20,12 @@ WORDS = Words(
         "& = アンド; # = シャープ; = = イコール; + = プラス; ~ = チルダ; % = パーセント"
     ),
     fractions=pairs("1/2 = 二分の一; 1/3 = 三分の一; 2/3 = 三分の二; 1/4 = 四分の一; 3/4 = 四分の三"),
-    months=tuple(f"{number}月" for number in _NUMBERS),
+    months=tuple(japanese.month(number) for number in range(1, 13)),
     month_names={},
-    date="{year}年{month}{day}日",
-    day_and_month="{month}{day}日",
-    clock="{h}時{m}分",
-    full_hour="{h}時",
+    date="{year}年{month}{day}",
+    day_and_month="{month}{day}",
+    clock="{h}{m}",
+    full_hour="{h}",
     units=units(
         "km = キロメートル; m = メートル; cm = センチメートル; mm = ミリメートル; kg = キログラム; g = グラム; "
         "mg = ミリグラム; t = トン; "
