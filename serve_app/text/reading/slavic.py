@@ -53,8 +53,8 @@ def polish_genitive(value: int) -> str:
     low = value % 100
     if value >= 100 and low:
         return f"{num2words(value - low, lang='pl')} {polish_genitive(low)}"
-    if value == 2_000:
-        return "dwutysięcznego"
+    if value in (0, 2_000):
+        return "dwutysięcznego" if value else "zerowego"  # num2words has no zeroth
     words = str(num2words(value, lang="pl", ordinal=True)).split()
     return " ".join(re.sub("i$", "iego", re.sub("y$", "ego", word)) for word in words)
 

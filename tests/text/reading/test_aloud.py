@@ -1,6 +1,7 @@
 """What texts become before a model's own cleaners see them."""
 
 import time
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -11,9 +12,10 @@ from serve_app.model.make_vocab import VOCAB_FILE
 from serve_app.model.pronunciation import PRONUNCIATIONS_FILE, Pronunciations
 from serve_app.model.source import MINI_DIR
 from serve_app.model.tokenizer import UNKNOWN, UNSPELLABLE_MARK, Tokenizer
-from serve_app.text.languages import LANGUAGES
+from serve_app.text.languages import LANGUAGES, primary_subtag
 from serve_app.text.pauses import read
 from serve_app.text.reading.examples import examples
+from serve_app.text.reading.numerals import cardinal, ordinal, year
 from tests.text.reading.truth import SAID
 
 SIGNS = "%$€£¥₩₹₺₽°&@#/\x1f"
@@ -90,6 +92,7 @@ def test_every_language_has_its_truths() -> None:
         ("ar", "2000", "ألفان"),
         ("xx", "5 km", "5 km"),
         ("pl", "0. piętro, 3. klasa, 2. miejsce", "Zero piętro, trzecia klasa, drugie miejsce"),
+        ("pl", "W 0000 roku", "W zerowym roku"),
         ("cs", "1. místo, 2,5 km", "První místo, dvě celé pět kilometru"),
         (
             "es",
@@ -163,3 +166,11 @@ def test_long_text_is_quick(part: str, language: str) -> None:
     started_s = time.perf_counter()
     assert said("a " + part * (20_000 // len(part)), language)
     assert time.perf_counter() - started_s < 5.0  # quadratic takes minutes
+
+
+@pytest.mark.parametrize("language", sorted({primary_subtag(code) for code in LANGUAGES}))
+@pytest.mark.parametrize("say", [cardinal, ordinal, year])
+def test_every_number_has_words(say: Callable[[int, str], str], language: str) -> None:
+    for value in (*range(130), *range(990, 1_020), 1_999, 2_000, 9_999, 10_000, 12_345, 10**6, 10**9 - 1):
+        said_value = say(value, language)
+        assert said_value.strip() and not any(map(str.isdigit, said_value)), value
