@@ -41,7 +41,11 @@ def blocks(language: str, text: str = README) -> list[str]:
 def examples(language: str, start: str) -> list[Any]:
     """Blocks of all pages that begin so, each with its page's name."""
     found = [(name, block) for name, text in PAGES.items() for block in blocks(language, text)]
-    return [pytest.param(block, id=f"{name}-{n}") for n, (name, block) in enumerate(found) if block.startswith(start)]
+    return [
+        pytest.param(block, id=f"{name}-{n}", marks=() if name == "README.md" else pytest.mark.slow)
+        for n, (name, block) in enumerate(found)
+        if block.startswith(start)
+    ]
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,8 @@ from tests.studio.browser import Browser
 from tests.studio.conftest import open_studio
 from tests.studio.test_speaking import IS_OVER, TEXT, speak
 
+pytestmark = pytest.mark.slow  # half a minute together
+
 TABS = ("speak", "dialogue", "voices", "code")
 SCREENS = [(1280, 860, "light", "en"), (1280, 860, "dark", "ko"), (360, 740, "dark", "en"), (360, 740, "light", "ko")]
 HOSTILE = '<img src=x onerror="document.title=1">'
