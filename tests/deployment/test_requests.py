@@ -89,7 +89,7 @@ def test_health_through_ray(client: httpx.Client) -> None:
 
 def test_audio_streams_through_ray(client: httpx.Client) -> None:
     request = one_turn("Hello through Ray, in several chunks", "en", seed=5)
-    body = {"input": request.text, "seed": 5, "response_format": "pcm"}
+    body = {"input": request.turns[0].text, "seed": 5, "response_format": "pcm"}
     started_s = time.perf_counter()
     with client.stream("POST", ROUTE, json=body) as answer:
         blocks = answer.iter_raw()
@@ -252,18 +252,6 @@ def test_replica_whose_engine_failed_is_replaced_at_once(client: httpx.Client) -
     assert client.post(ROUTE, json={"input": "x"}).status_code == 200
 
 
-def test_backend_without_a_replica_is_unavailable(client: httpx.Client) -> None:
-    async def ask() -> None:
-        backend = EngineBackend(serve.get_deployment_handle("Engine", APP_NAME))
-        samples = [chunk.samples async for chunk in backend.stream(one_turn("Hello", "en"))]
-        np.testing.assert_array_equal(np.concatenate(samples), sine_for(one_turn("Hello", "en")))
-        serve.delete(APP_NAME)
-        with pytest.raises(Unavailable):
-            [chunk async for chunk in backend.stream(one_turn("Hello", "en"))]
-
-    asyncio.run(ask())
-
-
 def test_voice_is_made_heard_and_deleted_through_ray(client: httpx.Client) -> None:
     wav = write(tone(1.0, 22_050), 22_050)
     files = [("audio", (f"{index}.wav", wav)) for index in range(2)]
@@ -282,3 +270,17 @@ def test_engines_word_on_a_recording_comes_through_ray(client: httpx.Client) -> 
     answer = client.post("/v1/audio/voices", data={"name": "Dora", "consent": "true"}, files=[("audio", ("a", silent))])
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "reference_too_short")
     assert answer.json()["error"]["param"] == "audio"
+
+
+def test_backend_without_a_replica_is_unavailable(client: httpx.Client) -> None:
+    """The last of the module: it ends the application."""
+
+    async def ask() -> None:
+        backend = EngineBackend(serve.get_deployment_handle("Engine", APP_NAME))
+        samples = [chunk.samples async for chunk in backend.stream(one_turn("Hello", "en"))]
+        np.testing.assert_array_equal(np.concatenate(samples), sine_for(one_turn("Hello", "en")))
+        serve.delete(APP_NAME)
+        with pytest.raises(Unavailable):
+            [chunk async for chunk in backend.stream(one_turn("Hello", "en"))]
+
+    asyncio.run(ask())
