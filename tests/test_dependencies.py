@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "heap": (),
     "text": ("errors",),
     "audio": ("errors",),
-    "model": (*BASICS, "voices.voice", "voices.info"),
+    "model": (*BASICS, "text.reading.hindi", "voices.voice", "voices.info"),
     "voices": (*BASICS, "audio"),
     "voices.voice": ("errors", "voices.storage"),
     "voices.storage": (*BASICS, "voices.object_store"),

@@ -12,12 +12,12 @@ from serve_app.api.connections import Connections
 from serve_app.api.observation import Observation, ObservationDep
 from serve_app.api.recordings import VoiceWorkshop
 from serve_app.api.references import ReferenceDecoder
-from serve_app.api.streaming import begun_within, complete
+from serve_app.api.streaming import begun_within
 from serve_app.errors import ModelNotFound, Unavailable
 from serve_app.jobs.runner import JobRunner
 from serve_app.jobs.store import JobStore
 from serve_app.settings import Settings
-from serve_app.speech.request import AudioChunk, ServiceStatus, SpeechBackend, SpeechRequest
+from serve_app.speech.request import AudioChunk, ServiceStatus, SpeechBackend, SpeechRequest, complete
 from serve_app.voices.catalogue import Catalogue
 
 STARTING_RETRY_AFTER_S = 5.0

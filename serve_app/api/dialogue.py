@@ -1,6 +1,5 @@
 """POST /v1/audio/dialogue: turns of several voices as one stream."""
 
-from dataclasses import replace
 from itertools import chain
 
 from fastapi import APIRouter, Request
@@ -31,7 +30,7 @@ async def converse(
     if num_chars > max_chars:
         raise TextTooLong(f"The turns have {num_chars} characters, at most {max_chars}; split them.", field="turns")
     turns = [await _turns(body, index, turn, state, facts) for index, turn in enumerate(body.turns)]
-    speech_request = replace(body.request_of(*chain.from_iterable(turns)), model=model)
+    speech_request = body.request_of(*chain.from_iterable(turns), model=model)
     speech_request = await check_speakable(speech_request, facts, access)
     chunks = await opened(speaker.start(speech_request, facts.sample_rate_hz))
     return speech_response(speech_request, chunks, body.response_format, body.stream_format, facts.sample_rate_hz)

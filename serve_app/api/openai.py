@@ -51,7 +51,7 @@ async def speak(
     asked = await _read(request, state)
     with fields_named({"text": "input", "reference": asked.reference_field}):
         model, facts = await choose_model(asked.body.model, state)
-        speech_request = dataclasses.replace(await _to_speech_request(asked, state, facts, access), model=model)
+        speech_request = await _to_speech_request(asked, state, model, facts, access)
         chunks = await opened(speaker.start(speech_request, facts.sample_rate_hz))
     body = asked.body
     return speech_response(speech_request, chunks, body.response_format, body.stream_format, facts.sample_rate_hz)
@@ -68,14 +68,14 @@ async def _read(request: Request, state: ApiState) -> _Asked:
 
 
 async def _to_speech_request(
-    asked: _Asked, state: ApiState, facts: ServiceStatus, access: VoiceAccess
+    asked: _Asked, state: ApiState, model: str | None, facts: ServiceStatus, access: VoiceAccess
 ) -> SpeechRequest:
     body = asked.body
     text = check_text(body.input, state.settings.max_streamed_chars, "input")
     default = default_language(facts)
     language = await choose_language(body.language, text, default, facts, text_format=body.text_format)
     turns = await make_turns(body, text, language, voice=body.voice, reference=await _reference(asked, state))
-    return await check_speakable(body.request_of(*turns), facts, access)
+    return await check_speakable(body.request_of(*turns, model=model), facts, access)
 
 
 async def _reference(asked: _Asked, state: ApiState) -> Recording | None:

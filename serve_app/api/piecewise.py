@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from serve_app.api.deps import ApiState, choose_model
 from serve_app.api.observation import Observation
-from serve_app.api.streaming import begun_within, complete
+from serve_app.api.streaming import begun_within
 from serve_app.api.turns import AUTO, check_speakable, check_voices, choose_language, default_language, make_turn
 from serve_app.api.utterance import Piece, Utterance
 from serve_app.api.voice_access import VoiceAccess
@@ -22,6 +22,7 @@ from serve_app.speech.request import (
     SpeechBackend,
     SpeechRequest,
     SpeechSummary,
+    complete,
 )
 
 logger = logging.getLogger(__name__)
@@ -160,7 +161,7 @@ class PiecewiseSpeech:
         turn = make_turn(start, text, language, voice=start.voice, reference=self._reference)
         try:
             request = await check_speakable(
-                replace(start.request_of(turn), seed=piece.seed, model=self._model), self._facts, self._access
+                replace(start.request_of(turn, model=self._model), seed=piece.seed), self._facts, self._access
             )
         except EmptyText:
             self._unread = text + " "

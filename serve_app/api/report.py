@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import dataclasses
 import time
 
 from fastapi import APIRouter, Request
@@ -38,7 +37,7 @@ async def synthesize(
     body = await read_json(request, SynthesizeBody)
     with fields_named(FIELD_NAMES):
         model, facts = await choose_model(body.model, state)
-        speech_request = dataclasses.replace(await _to_speech_request(body, state, facts, access), model=model)
+        speech_request = await _to_speech_request(body, state, model, facts, access)
         samples, summary = await collect(speaker.start(speech_request, facts.sample_rate_hz))
     encoding_started_s = time.perf_counter()
     audio_base64 = await asyncio.to_thread(_wav_base64, samples, facts.sample_rate_hz)
@@ -61,7 +60,7 @@ async def synthesize(
 
 
 async def _to_speech_request(
-    body: SynthesizeBody, state: ApiState, facts: ServiceStatus, access: VoiceAccess
+    body: SynthesizeBody, state: ApiState, model: str | None, facts: ServiceStatus, access: VoiceAccess
 ) -> SpeechRequest:
     text = check_text(body.text, state.settings.max_text_chars, "text")
     default = default_language(facts.languages)
@@ -70,7 +69,7 @@ async def _to_speech_request(
     if body.speaker_wav_b64 is not None:
         reference = await state.references.decode_base64(body.speaker_wav_b64, "speaker_wav_b64")
     turns = await make_turns(body, text, language, voice=body.speaker_id, reference=reference)
-    return await check_speakable(body.request_of(*turns, is_streaming=False), facts, access)
+    return await check_speakable(body.request_of(*turns, model=model, is_streaming=False), facts, access)
 
 
 def _captions(body: SynthesizeBody, summary: SpeechSummary) -> str | None:

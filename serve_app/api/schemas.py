@@ -87,8 +87,8 @@ class SamplingFields(_RequestBody):
     def chosen_guards(self) -> Guards:
         return Guards(**self.guards.model_dump())
 
-    def request_of(self, *turns: Turn, is_streaming: bool = True) -> SpeechRequest:
-        return SpeechRequest(turns, self.seed, self.sampling, self.chosen_guards, is_streaming)
+    def request_of(self, *turns: Turn, model: str | None, is_streaming: bool = True) -> SpeechRequest:
+        return SpeechRequest(turns, self.seed, self.sampling, self.chosen_guards, is_streaming, model)
 
 
 class SynthesizeBody(TurnFields, SamplingFields, ModelField):

@@ -8,22 +8,12 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from serve_app.audio.encoders import Encoder
-from serve_app.errors import EngineFailed, Overloaded, ServiceError
+from serve_app.errors import Overloaded, ServiceError
 from serve_app.speech.request import AudioChunk
 
 logger = logging.getLogger(__name__)
 
 LATE_RETRY_AFTER_S = 10.0
-
-
-async def complete(chunks: AsyncIterator[AudioChunk]) -> AsyncGenerator[AudioChunk]:
-    """The same chunks. Raises `EngineFailed` where they end before the one that is marked last."""
-    is_complete = False
-    async for chunk in chunks:
-        is_complete = chunk.is_last
-        yield chunk
-    if not is_complete:
-        raise EngineFailed("The speech ended before its last sample; send the request again.")
 
 
 async def begun_within(timeout_s: float, chunks: AsyncIterator[AudioChunk]) -> AsyncGenerator[AudioChunk]:

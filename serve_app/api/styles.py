@@ -4,7 +4,7 @@ import asyncio
 
 from fastapi import APIRouter, Request
 
-from serve_app.api.deps import FactsDep, StateDep
+from serve_app.api.deps import ApiState, FactsDep, StateDep
 from serve_app.api.recordings import read_recordings, texts_of
 from serve_app.api.schemas import StyleBody, StyleResponse, StylesResponse, body_docs
 from serve_app.api.voice_access import VoiceAccess, VoiceAccessDep
@@ -32,18 +32,7 @@ async def put_style(
     check_consent(body.consent)
     access.catalogue.check_may_keep()
     await _check_owner(checked_id(style, "style"), access)
-    prepared = await state.workshop.prepare(files, texts_of(body), is_style=True)
-    entry = new_entry(
-        style,
-        style,
-        prepared.speech_s,
-        prepared.warnings,
-        description=body.description,
-        owner=access.owner,
-        has_consent=body.consent,
-    )
-    await asyncio.to_thread(access.catalogue.put_style, entry, prepared.reference, None)
-    return _response(entry, access)
+    return await _put(style, body, files, state, access, has_consent=body.consent)
 
 
 @router.delete("/v1/audio/styles/{style}", status_code=204)
@@ -70,6 +59,27 @@ async def put_style_of_voice(
     body, files = await read_recordings(request, StyleBody, state.max_body_bytes)
     checked_id(style, "style")
     voice = await access.changeable(checked_id(voice_id, "voice"))
+    return await _put(style, body, files, state, access, has_consent=body.consent or voice.has_consent, voice=voice)
+
+
+@router.delete("/v1/audio/voices/{voice_id}/styles/{style}", status_code=204)
+async def delete_style_of_voice(voice_id: str, style: str, access: VoiceAccessDep) -> None:
+    """The voice stays."""
+    await access.changeable(checked_id(voice_id, "voice"))
+    await asyncio.to_thread(access.catalogue.delete_style, checked_id(style, "style"), voice_id)
+
+
+async def _put(
+    style: str,
+    body: StyleBody,
+    files: list[bytes],
+    state: ApiState,
+    access: VoiceAccess,
+    *,
+    has_consent: bool,
+    voice: Entry | None = None,
+) -> StyleResponse:
+    """A style of a voice, or of all where none is given."""
     prepared = await state.workshop.prepare(files, texts_of(body), is_style=True)
     entry = new_entry(
         style,
@@ -78,18 +88,11 @@ async def put_style_of_voice(
         prepared.warnings,
         description=body.description,
         owner=access.owner,
-        has_consent=body.consent or voice.has_consent,
-        voice_making=voice.making,
+        has_consent=has_consent,
+        voice_making="" if voice is None else voice.making,
     )
-    await asyncio.to_thread(access.catalogue.put_style, entry, prepared.reference, voice_id)
+    await asyncio.to_thread(access.catalogue.put_style, entry, prepared.reference, None if voice is None else voice.id)
     return _response(entry, access)
-
-
-@router.delete("/v1/audio/voices/{voice_id}/styles/{style}", status_code=204)
-async def delete_style_of_voice(voice_id: str, style: str, access: VoiceAccessDep) -> None:
-    """The voice stays."""
-    await access.changeable(checked_id(voice_id, "voice"))
-    await asyncio.to_thread(access.catalogue.delete_style, checked_id(style, "style"), voice_id)
 
 
 async def _check_owner(style: str, access: VoiceAccess) -> None:

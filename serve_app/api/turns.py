@@ -25,8 +25,8 @@ def make_turn(
     """A turn of plain text. Raises `RequestError` (field "text_format") where SSML was asked for."""
     if fields.text_format != "text":
         raise RequestError("SSML is not understood here; send plain text, pauses as [pause:0.5].", field="text_format")
-    choice = VoiceChoice(parse_voice(voice), reference, fields.emotion, fields.emotion_intensity)
-    return Turn(text, language, choice, fields.speed, pronunciations=tuple(fields.pronunciations.items()))
+    pronunciations = tuple(fields.pronunciations.items())
+    return Turn(text, language, _voice(fields, voice, reference), fields.speed, pronunciations=pronunciations)
 
 
 async def make_turns(
@@ -45,13 +45,17 @@ async def make_turns(
     parts: tuple[SsmlPart, ...] = (SsmlPart(text, 0.0, 1.0),)
     if fields.text_format == "ssml":
         parts = await asyncio.to_thread(read_ssml, text, language)
-    choice = VoiceChoice(parse_voice(voice), reference, fields.emotion, fields.emotion_intensity)
+    choice = _voice(fields, voice, reference)
     pronunciations = tuple(fields.pronunciations.items())
     pauses_s = [pause_s + parts[0].pause_s, *(part.pause_s for part in parts[1:])]
     return tuple(
         Turn(part.text, language, choice, _speed(fields, part), before_s, pronunciations)
         for part, before_s in zip(parts, pauses_s, strict=True)
     )
+
+
+def _voice(fields: TurnFields, voice: str, reference: Recording | None) -> VoiceChoice:
+    return VoiceChoice(parse_voice(voice), reference, fields.emotion, fields.emotion_intensity)
 
 
 def _speed(fields: TurnFields, part: SsmlPart) -> float:

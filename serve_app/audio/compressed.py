@@ -7,6 +7,7 @@ import av
 import numpy as np
 
 from serve_app.audio.pcm import Samples, to_int16_bytes
+from serve_app.audio.sink import Sink
 
 Options = tuple[tuple[str, str], ...]  # names and values, as FFmpeg has them
 
@@ -42,22 +43,6 @@ CODECS = {
 }
 
 
-class _Sink:
-    """A file that can only be written, as a connection is."""
-
-    def __init__(self) -> None:
-        self._bytes = bytearray()
-
-    def write(self, data: bytes) -> int:
-        self._bytes += data
-        return len(data)
-
-    def take(self) -> bytes:
-        taken = bytes(self._bytes)
-        self._bytes.clear()
-        return taken
-
-
 class CompressedEncoder:
     """One stream of one `Codec`.
 
@@ -69,7 +54,7 @@ class CompressedEncoder:
         self.mime_type = codec.mime_type
         self._sample_rate_hz = sample_rate_hz
         self._num_samples = 0
-        self._sink = _Sink()
+        self._sink = Sink()
         options = {**dict(codec.container_options), "flush_packets": "1"}
         self._container = av.open(cast(Any, self._sink), "w", format=codec.container, options=options)
         self._stream = self._container.add_stream(

@@ -6,7 +6,7 @@ from serve_app.audio.pcm import Samples
 
 FRAME_S = 0.01
 THRESHOLD = 0.003  # of a frame's root mean square: -50 dB of full scale
-MAX_SILENCE_S = 0.7  # kept of each; speech by `mini` has none over 0.5 s inside a sentence
+MAX_SILENCE_S = 0.7  # kept of each; natural speech has shorter ones (tests/end_to_end/test_hearing.py)
 ONSET_S = 0.05  # kept before speech goes on, because it may begin softly
 
 

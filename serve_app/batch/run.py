@@ -18,7 +18,7 @@ from serve_app.batch.speakers import SAMPLE_RATE_HZ, Asked, Speaker
 from serve_app.batch.texts import BadLine, BatchText
 from serve_app.errors import RequestError, ServiceError, StorageFailed, StorageFull, Unauthorized
 from serve_app.jobs.folder import JobFolder
-from serve_app.jobs.job import part_seed
+from serve_app.jobs.job import PART_CHARS, part_seed
 from serve_app.text.captions import Cue, srt
 from serve_app.text.parts import cut_parts
 
@@ -104,7 +104,7 @@ class Batch:
     async def _parts(self, text: BatchText) -> AsyncGenerator[Samples]:
         language = text.language or self._options.language
         seed = part_seed(self._options.seed, text.line)
-        for index, part in enumerate(cut_parts(text.text, language)):
+        for index, part in enumerate(cut_parts(text.text, language, PART_CHARS)):
             asked = Asked(
                 text=part,
                 language=language,
@@ -129,7 +129,7 @@ async def speak_book(
     path = options.directory / f"{name}.{options.response_format}"
     if path.exists() and not options.is_overwriting:
         return path, Outcome(num_skipped=1)
-    texts = cut_parts(text, options.language)
+    texts = list(cut_parts(text, options.language, PART_CHARS))
     key = repr((text, options.voice, options.language, options.speed, options.seed))
     kept = JobFolder(options.directory / f".{name}.{hashlib.sha256(key.encode()).hexdigest()[:16]}")
     make_directory(kept.path / "parts")

@@ -9,6 +9,7 @@ from serve_app.speech.request import Guards, SamplingOptions, SpeechRequest, Tur
 from serve_app.text.captions import Cue
 
 MAX_WARNINGS = 50  # of one job
+PART_CHARS = 1_000  # what a lost process has to speak again
 
 
 class Status(StrEnum):

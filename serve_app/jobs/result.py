@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import IO, cast
 
 from serve_app.audio.encoders import Encoder, WavEncoder, encoder_for
+from serve_app.audio.sink import Sink
 from serve_app.errors import JobNotDone, JobNotFound
 from serve_app.jobs.folder import JobFolder
 from serve_app.jobs.job import Head, Item
@@ -66,7 +67,7 @@ def cues_of(folder: JobFolder, head: Head, item: Item) -> list[Cue]:
 def zip_of(folder: JobFolder, head: Head, items: Sequence[Item], response_format: str) -> Iterator[bytes]:
     """A ZIP of all items, each a file by its id, stored as it is: audio does not get smaller."""
     made_at = datetime.fromtimestamp(head.created_at, UTC).timetuple()[:6]
-    sink = _Sink()
+    sink = Sink()
     with zipfile.ZipFile(cast(IO[bytes], sink), "w", zipfile.ZIP_STORED) as archive:
         for item in items:
             entry = zipfile.ZipInfo(f"{item.id}.{response_format}", made_at)
@@ -76,22 +77,3 @@ def zip_of(folder: JobFolder, head: Head, items: Sequence[Item], response_format
                     yield sink.take()
             yield sink.take()
     yield sink.take()
-
-
-class _Sink:
-    """A file that can only be written, as a connection is."""
-
-    def __init__(self) -> None:
-        self._bytes = bytearray()
-
-    def write(self, data: bytes) -> int:
-        self._bytes += data
-        return len(data)
-
-    def flush(self) -> None:
-        pass
-
-    def take(self) -> bytes:
-        taken = bytes(self._bytes)
-        self._bytes.clear()
-        return taken

@@ -25,7 +25,7 @@ from serve_app.errors import (
 from serve_app.jobs.folder import JobFolder
 from serve_app.jobs.job import Head, Item, Part, PartFacts, Sentence, State, part_request
 from serve_app.metrics import Metrics
-from serve_app.speech.request import AudioChunk, SpeechBackend, SpeechRequest, collect
+from serve_app.speech.request import AudioChunk, SpeechBackend, SpeechRequest, collect, complete
 
 logger = logging.getLogger(__name__)
 
@@ -118,7 +118,7 @@ class PartSpeaker:
         request = await asyncio.to_thread(work.request, index, attempt)
         try:
             async with asyncio.timeout(self._pace.part_timeout_s), _closing(self._backend.stream(request)) as chunks:
-                samples, summary = await collect(_whole(chunks))
+                samples, summary = await collect(complete(chunks))
         except TimeoutError:
             raise Unavailable("The engine did not end a part in time.") from None
         except EmptyText as error:  # a line of stars between chapters
@@ -154,12 +154,3 @@ class PartSpeaker:
 def _closing(chunks: AsyncIterator[AudioChunk]) -> "aclosing[AsyncGenerator[AudioChunk]]":
     assert isinstance(chunks, AsyncGenerator), "a backend's stream can be closed early"
     return aclosing(chunks)
-
-
-async def _whole(chunks: AsyncIterator[AudioChunk]) -> AsyncGenerator[AudioChunk]:
-    is_whole = False
-    async for chunk in chunks:
-        is_whole = chunk.is_last
-        yield chunk
-    if not is_whole:
-        raise Unavailable("The speech ended before its last sample.")

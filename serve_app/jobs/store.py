@@ -18,7 +18,7 @@ from serve_app.audio.pcm import Recording
 from serve_app.errors import JobDamaged, JobNotFound, StorageFailed, TooManyJobs
 from serve_app.jobs.files import full, storage_errors
 from serve_app.jobs.folder import JobFolder
-from serve_app.jobs.job import Head, Item, Job, NewJob
+from serve_app.jobs.job import PART_CHARS, Head, Item, Job, NewJob
 from serve_app.text.parts import cut_parts
 
 MIN_FREE_BYTES = 256 * 1024 * 1024  # left on the disk for whatever else lives there
@@ -212,7 +212,7 @@ def _plan(new: NewJob) -> tuple[list[Item], list[str], list[Recording]]:
             number = references.setdefault(id(reference), len(recordings))
             if number == len(recordings):
                 recordings.append(reference)
-        parts = cut_parts(turn.text, turn.language)
+        parts = list(cut_parts(turn.text, turn.language, PART_CHARS))
         items.append(
             Item(
                 id=item_id,

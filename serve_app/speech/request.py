@@ -1,6 +1,6 @@
 """The nouns of the seam: what is asked, what comes back, and the one signature across it. Imports no torch."""
 
-from collections.abc import AsyncIterator, Generator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from serve_app.audio.pcm import Recording, Samples
-from serve_app.errors import RequestError
+from serve_app.errors import EngineFailed, RequestError
 from serve_app.voices.info import PreparedVoice, VoiceInfo
 
 DEFAULT_VOICE = "default"
@@ -202,6 +202,16 @@ def naming_turn(turns: Sequence[Turn], index: int) -> Generator[None]:
         if len(turns) == 1:
             raise
         raise type(error)(error.message, field=f"turns.{index}.{error.field or 'text'}") from None
+
+
+async def complete(chunks: AsyncIterator[AudioChunk]) -> AsyncGenerator[AudioChunk]:
+    """The same chunks. Raises `EngineFailed` where they end before the one that is marked last."""
+    is_complete = False
+    async for chunk in chunks:
+        is_complete = chunk.is_last
+        yield chunk
+    if not is_complete:
+        raise EngineFailed("The speech ended before its last sample; send the request again.")
 
 
 async def collect(chunks: AsyncIterator[AudioChunk]) -> tuple[Samples, SpeechSummary]:

@@ -27,7 +27,7 @@ from serve_app.text.sentences import split_in_half
 logger = logging.getLogger(__name__)
 
 MAX_SPLITS = 3  # times a sentence that reaches the model's end is halved before the request fails
-# No sentence takes longer than so many times what is expected, and a second more: `mini` never took over 0.8 times.
+# No sentence takes longer than so many times what is expected, and a second more (tests/end_to_end/test_hearing.py).
 CEILING_FACTOR, CEILING_EXTRA_CODES = 2.0, 22
 AGAIN = -1  # in a sentence's path: the second try
 

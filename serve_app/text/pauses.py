@@ -4,23 +4,20 @@ Parts come as they are asked for: a long text is cut into blocks at ends of sent
 not wait for its last.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from serve_app.errors import EmptyText, RequestError
-from serve_app.text.boundaries import sentence_ends
 from serve_app.text.languages import primary_subtag
 from serve_app.text.normalize import normalize
+from serve_app.text.parts import PAUSE_MARK, cut_parts
 from serve_app.text.reading.addresses import say_addresses
 from serve_app.text.reading.aloud import read_aloud
 from serve_app.text.respelling import respell
 
 MAX_PAUSE_S = 10.0
 MAX_PAUSES_S = 600.0  # of one text
-BLOCK_CHARS = 2_000  # a block ends with the first sentence beyond it
-
-MARK = re.compile(r"\[ ?pause ?: ?(\d{1,9}(?:\.\d{1,9})?) ?s? ?\]", re.IGNORECASE)
+BLOCK_CHARS = 2_000
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,7 @@ def read(text: str, language: str, pronunciations: Sequence[tuple[str, str]] = (
     Raises, before the first part, `RequestError` for a pause over 10 s or more than 600 s together; `EmptyText` at the
     end where no part could be read.
     """
-    pieces = MARK.split(text)
+    pieces = PAUSE_MARK.split(text)
     marks = [_seconds(mark) for mark in pieces[1::2]]
     if sum(marks) > MAX_PAUSES_S:
         raise RequestError(f"the pauses of a text may be {MAX_PAUSES_S:.0f} s together; split the text", field="text")
@@ -50,7 +47,7 @@ def read(text: str, language: str, pronunciations: Sequence[tuple[str, str]] = (
     is_readable = False
     pause_s = 0.0
     for piece, mark_s in zip(pieces[::2], [*marks, 0.0], strict=True):
-        for block in blocks(piece, language, BLOCK_CHARS):
+        for block in cut_parts(piece, language, BLOCK_CHARS):
             try:
                 addressed = say_addresses(respell(block, pronunciations), primary_subtag(language))
                 normalized = normalize(addressed, language)
@@ -64,26 +61,6 @@ def read(text: str, language: str, pronunciations: Sequence[tuple[str, str]] = (
         raise empty or EmptyText("the text is empty; send at least a letter or a digit", field="text")
     if pause_s:
         yield Part("", pause_s)
-
-
-def blocks(text: str, language: str, num_chars: int) -> Iterator[str]:
-    """The text in pieces that end with the first sentence beyond `num_chars`, or at a space where none ends for long.
-
-    Joined they are the text.
-    """
-    if len(text) <= num_chars:
-        yield text
-        return
-    start = 0
-    for end in (*sentence_ends(text, language), len(text)):
-        while end - start > 2 * num_chars:  # no sentence ends: at a space, or anywhere in a script without them
-            space = text.rfind(" ", start + 1, start + num_chars)
-            cut = space if space > 0 else start + num_chars
-            yield text[start:cut]
-            start = cut
-        if end - start >= num_chars or end == len(text):
-            yield text[start:end]
-            start = end
 
 
 def _seconds(mark: str) -> float:

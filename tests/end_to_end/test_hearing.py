@@ -16,7 +16,10 @@ import pytest
 import soundfile
 
 from serve_app.audio.pcm import Samples
+from serve_app.audio.silence import MAX_SILENCE_S
 from serve_app.bench.hearing import longest_silence_s
+from serve_app.speech.speaking import CEILING_FACTOR
+from serve_app.text.languages import CODES_PER_S, expected_codes
 from serve_app.training.corpus import held_out_sentences
 from serve_app.training.hearing import Ears, Heard, VoiceEar, similarity, word_error_rate
 from tests.api.streaming_client import connected
@@ -156,6 +159,18 @@ def test_nothing_loops_or_falls_silent(mini: Server) -> None:
         samples = _speak(mini, text)
         assert len(samples) / 24_000 < 1.0 + 0.75 * len(text.split()), text
         assert longest_silence_s(samples) < 1.0, text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("voice", ["joe", "stella"])
+def test_sound_speech_stays_far_from_the_guards(mini: Server, voice: str) -> None:
+    """Half the length at which a sentence is ended, and no silence that is cut."""
+    off = {"ceiling": False, "loops": False, "retry": False, "silence": False}
+    for seed, text in enumerate((*SENTENCES[:25], "Yes.", "Stop!", "Thank you very much.")):
+        samples = _speak(mini, text, voice=voice, seed=seed, guards=off)
+        expected_s = expected_codes(text, "en") / CODES_PER_S
+        assert len(samples) / 24_000 < 0.5 * CEILING_FACTOR * expected_s, text
+        assert longest_silence_s(samples, 24_000) < MAX_SILENCE_S, text
 
 
 @pytest.mark.slow
