@@ -59,6 +59,13 @@ AUDIO_SECONDS = Metric(Kind.COUNTER, "xtts_audio_seconds", "Seconds of audio han
 UNDERRUNS = Metric(
     Kind.COUNTER, "xtts_underruns", "Times a stream came later than a player at normal speed would have needed it"
 )
+LARGEST_GAP = Metric(
+    Kind.HISTOGRAM,
+    "xtts_largest_gap_seconds",
+    "Longest wait for a chunk of a stream, after its first audio",
+    ("route",),
+    _LATENCY_S,
+)
 STAGE_SECONDS = Metric(
     Kind.HISTOGRAM,
     "xtts_stage_seconds",

@@ -122,6 +122,9 @@ class Settings(BaseSettings):
         None, description='words and how to write them so that they are said right: JSON, {"en": {"SQL": "sequel"}}'
     )
 
+    max_chunk_s: float = Field(
+        2.0, ge=0.1, le=2.0, description="longest piece of a stream, in seconds of speech: shorter ones cost more"
+    )
     first_audio_timeout_s: float = Field(
         120.0, gt=0.0, description="longest wait for the first audio, once text and reference are read; then 429"
     )

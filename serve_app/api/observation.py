@@ -35,9 +35,11 @@ LATE_S = 0.02  # what a player's own buffer covers
 
 @dataclass
 class Playback:
-    """A player that starts at the first audio and never stops by itself: how often it would have run dry."""
+    """A player that starts at the first audio and never stops by itself: how often it would have run dry, and the
+    longest wait for a chunk after the first."""
 
     num_underruns: int = 0
+    largest_gap_s: float | None = None
     _ends_s: float | None = None
 
     def text_came(self, at_s: float) -> None:
@@ -50,6 +52,7 @@ class Playback:
         if self._ends_s is None:
             self._ends_s = came_s + duration_s
             return
+        self.largest_gap_s = max(self.largest_gap_s or 0.0, came_s - asked_s)
         left_s = max(0.0, self._ends_s - asked_s)
         if came_s - asked_s > left_s + LATE_S:
             self.num_underruns += 1
@@ -136,6 +139,8 @@ class Records:
             recorder.observe(metrics.REQUEST_SECONDS, total_s, route=route)
             if seen.request.is_streaming:
                 recorder.add(metrics.UNDERRUNS, seen.playback.num_underruns)
+                if seen.playback.largest_gap_s is not None:
+                    recorder.observe(metrics.LARGEST_GAP, seen.playback.largest_gap_s, route=route)
         if seen.first_audio_s is not None:
             recorder.observe(metrics.FIRST_AUDIO, seen.first_audio_s, route=route)
             recorder.add(metrics.AUDIO_SECONDS, seen.audio_s, route=route)
@@ -254,6 +259,8 @@ def _facts(seen: Observation, route: str, total_s: float) -> dict[str, object]:
             "audio_seconds": round(seen.audio_s, 3),
             "underruns": seen.playback.num_underruns,
         }
+        if seen.playback.largest_gap_s is not None:
+            facts["largest_gap_seconds"] = round(seen.playback.largest_gap_s, 4)
     if seen.summary is not None:
         stages = {stage: seconds for stage, seconds in seen.summary.timings_s.items() if stage != "first_audio"}
         facts |= {f"{stage}_seconds": round(seconds, 4) for stage, seconds in stages.items()}

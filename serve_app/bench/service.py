@@ -26,6 +26,7 @@ MAKERS: Mapping[str, Callable[[Settings], ServiceSide]] = {
     "ray": lambda settings: OverHttp(settings, is_ray=True),
 }
 MODES = {"stream": True, "whole": False}
+SETTINGS = ("device", "dtype", "quantization", "num_threads", "max_chunk_s")
 MIN_JOBS = 2  # of a round: one text alone says little
 MEMORY_LEVEL = 8
 IDLE_S = 5.0
@@ -82,7 +83,7 @@ def run_service_bench(settings: Settings, options: ServiceBenchOptions, json_fil
         report = {
             "machine": machine(),
             "model": settings.model,
-            "settings": {name: getattr(settings, name) for name in ("device", "dtype", "quantization", "num_threads")},
+            "settings": {name: getattr(settings, name) for name in SETTINGS},
             "options": asdict(options),
             **_measure(sides, _jobs(texts_in(alone.languages), options.num_jobs), options, echo),
         }
@@ -153,6 +154,7 @@ def _summary(runs: list[Run], alone: list[Run]) -> dict[str, Any]:
         "audio_s_per_s": median(run.audio_s_per_s for run in runs),
         "ratio": median(run.audio_s_per_s / base.audio_s_per_s for run, base in pairs),
         "ttfa_ms": 1e3 * median(each.first_audio_s for run in runs for each in run.outcome.spoken),
+        "largest_gap_ms": 1e3 * median(max(each.largest_gap_s for each in run.outcome.spoken) for run in runs),
         "num_samples": runs[-1].outcome.num_samples,
         "cpu_s_per_audio_s": {
             group: median(run.cpu_s.get(group, 0.0) / run.audio_s for run in runs) for group in runs[-1].cpu_s
@@ -203,6 +205,19 @@ def _lines(report: dict[str, Any]) -> Iterator[str]:
     yield from _table(
         ["mode", "at once", "alone, audio s/s", *(f"{name}{what}" for name in names for what in ("", " / alone"))],
         ([row["mode"], str(row["concurrency"]), *_speed_cells(row, names)] for row in report["rows"]),
+    )
+    yield ""
+    yield from _table(
+        ["largest gap in a stream, ms", "at once", ALONE, *names],
+        (
+            [
+                str(row["mode"]),
+                str(row["concurrency"]),
+                *(f"{row[name]['largest_gap_ms']:.0f}" for name in (ALONE, *names)),
+            ]
+            for row in report["rows"]
+            if MODES[row["mode"]]
+        ),
     )
     yield ""
     yield from _table(

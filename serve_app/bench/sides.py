@@ -50,6 +50,7 @@ class Spoken:
 
     first_audio_s: float
     num_samples: int  # of what was heard
+    largest_gap_s: float  # between its blocks
 
 
 @dataclass(frozen=True)
@@ -96,14 +97,19 @@ async def drive(speak: Speak, load: Load) -> Outcome:
 
 async def _listen(blocks: AsyncGenerator[int], is_probe: bool) -> Spoken:
     started_s = time.perf_counter()
-    first_audio_s, num_samples = 0.0, 0
+    first_audio_s, num_samples, largest_gap_s = 0.0, 0, 0.0
+    came_s = started_s
     async with aclosing(blocks):
         async for size in blocks:
-            first_audio_s = first_audio_s or time.perf_counter() - started_s
+            before_s, came_s = came_s, time.perf_counter()
+            if num_samples:
+                largest_gap_s = max(largest_gap_s, came_s - before_s)
+            else:
+                first_audio_s = came_s - started_s
             num_samples += size
             if is_probe:
                 break
-    return Spoken(first_audio_s, num_samples)
+    return Spoken(first_audio_s, num_samples, largest_gap_s)
 
 
 class InProcess:

@@ -16,6 +16,12 @@ STREAMING_CHUNKS = (8, 12, 16, 24, 32, 43)
 WHOLE: tuple[int, ...] = ()  # hand over nothing before the sequence is finished
 
 
+def streaming_chunks(max_codes: int) -> tuple[int, ...]:
+    """`STREAMING_CHUNKS`, none longer than `max_codes`."""
+    assert max_codes > 0
+    return (*(codes for codes in STREAMING_CHUNKS if codes < max_codes), min(max_codes, STREAMING_CHUNKS[-1]))
+
+
 @dataclass(frozen=True)
 class SamplingParams:
     """How the next code is chosen. `seed` and the code's position alone decide the noise."""

@@ -158,6 +158,13 @@ def service(source: Source) -> tuple[Panel, ...]:
             bad=1,
         ),
         Panel(
+            "Largest gap of a stream",
+            "Longest wait for a chunk after the first audio. A stream comes in pieces of up to XTTS_MAX_CHUNK_S: "
+            "gaps longer than that are underruns.",
+            Unit.SECONDS,
+            quantiles(source, metrics.LARGEST_GAP, (0.5, 0.95), "route"),
+        ),
+        Panel(
             "Audio handed out",
             "Seconds of audio a second: how many listeners at normal speed that serves.",
             Unit.REAL_TIME,

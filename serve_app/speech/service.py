@@ -51,7 +51,7 @@ class SpeechService:
         dictionary: Dictionary | None = None,
     ) -> None:
         self._config, self._tokenizer, self._dictionary = config, tokenizer, dictionary or Dictionary()
-        self._speaker = SentenceSpeaker(config, tokenizer, engine, settings.max_slots_per_request, recorder)
+        self._speaker = SentenceSpeaker(config, tokenizer, engine, settings, recorder)
         self._engine, self._voices = engine, voices
         self._device, self._notices = device, notices
         self._num_bytes, self._gpu_reporter = num_bytes, gpu_reporter

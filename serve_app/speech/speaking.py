@@ -12,16 +12,17 @@ from itertools import count
 from serve_app import metrics
 from serve_app.audio.silence import SilenceLimiter
 from serve_app.engine.engine import Engine
-from serve_app.engine.sequence import STREAMING_CHUNKS, WHOLE, Prompt, SamplingParams, SequenceOutput
+from serve_app.engine.sequence import WHOLE, Prompt, SamplingParams, SequenceOutput, streaming_chunks
 from serve_app.errors import CeilingReached, ServiceError, SynthesisFailed
 from serve_app.metrics import Metrics
 from serve_app.model.config import SAMPLE_RATE_HZ, ModelConfig
 from serve_app.model.tokenizer import Tokenizer
+from serve_app.settings import Settings
 from serve_app.speech.prosody import PLAIN, Shaper
 from serve_app.speech.request import SpeechRequest
 from serve_app.speech.script import Script, Sentence
 from serve_app.speech.voice_room import SpokenVoice
-from serve_app.text.languages import expected_codes
+from serve_app.text.languages import CODES_PER_S, expected_codes
 from serve_app.text.sentences import split_in_half
 
 logger = logging.getLogger(__name__)
@@ -61,10 +62,11 @@ class SentenceSpeaker:
     """Speaks plans, many at once, in one engine."""
 
     def __init__(
-        self, config: ModelConfig, tokenizer: Tokenizer, engine: Engine, max_slots_per_request: int, recorder: Metrics
+        self, config: ModelConfig, tokenizer: Tokenizer, engine: Engine, settings: Settings, recorder: Metrics
     ) -> None:
         self._config, self._tokenizer, self._engine = config, tokenizer, engine
-        self._max_ahead, self._metrics = max_slots_per_request, recorder
+        self._max_ahead, self._metrics = settings.max_slots_per_request, recorder
+        self._streaming_chunks = streaming_chunks(int(settings.max_chunk_s * CODES_PER_S))
         self._can_lose_its_way = config.fixed_codes_per_token is None
 
     async def speak(self, plan: Plan) -> AsyncGenerator[tuple[int, SequenceOutput]]:
@@ -184,7 +186,7 @@ class SentenceSpeaker:
         )
         is_whole = len(path) > 1 or not plan.request.is_streaming
         guards = plan.request.guards
-        chunk_codes = WHOLE if is_whole else STREAMING_CHUNKS
+        chunk_codes = WHOLE if is_whole else self._streaming_chunks
         is_continuation = path != (0,)  # a full queue refuses a request at its first sentence or not at all
         return Prompt(
             tokens,

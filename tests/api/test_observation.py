@@ -89,6 +89,7 @@ def test_stream_slower_than_its_player_is_an_underrun(server: Server) -> None:
     server.client.post(ROUTE, json={"input": "Hello."})  # three chunks
     _wait_for(server, ROUTE, "200", "ok")
     assert server.metric("xtts_underruns_total") == 2
+    assert 0.24 < server.metric("xtts_largest_gap_seconds_sum", route=ROUTE) < 1.0
     server.client.post(WHOLE, json={"text": "Hello."})  # nobody plays it while it comes
     _wait_for(server, WHOLE, "200", "ok")
     assert server.metric("xtts_underruns_total") == 2
@@ -120,5 +121,6 @@ def test_slow_reader_is_no_underrun() -> None:
     playback.heard(0.1, asked_s=0.0, came_s=1.0)
     playback.heard(0.1, asked_s=9.0, came_s=9.001)
     assert playback.num_underruns == 0
+    assert playback.largest_gap_s == pytest.approx(0.001)
     playback.heard(0.1, asked_s=9.002, came_s=9.3)
     assert playback.num_underruns == 1

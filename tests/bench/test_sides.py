@@ -46,6 +46,8 @@ def test_load_keeps_its_level_and_the_jobs_order(is_streaming: bool) -> None:
     assert outcome.num_samples == 1_500
     assert speaker.most_open == 3 and speaker.num_open == 0
     assert all(0.01 <= each.first_audio_s < outcome.wall_s for each in outcome.spoken)
+    gaps = [each.largest_gap_s for each in outcome.spoken]
+    assert gaps[1] == 0.0 and all((0.01 <= gap < outcome.wall_s) is is_streaming for gap in (*gaps[:1], *gaps[2:]))
 
 
 def test_probe_leaves_at_first_audio() -> None:

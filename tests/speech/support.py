@@ -80,13 +80,14 @@ def serving(
     config: EngineConfig | None = None,
     max_slots_per_request: int = 8,
     recorder: Metrics = NOT_RECORDED,
+    max_chunk_s: float = 2.0,
 ) -> Generator[SpeechService]:
     """The service with two voices, `default` and `other`, and an engine in float32."""
     voices = {DEFAULT_VOICE: make_voice(checkpoint, 1), "other": make_voice(checkpoint, 2)}
     storage = Directory(directory)
     with running(checkpoint, config or EngineConfig(max_slots=8), recorder=recorder) as engine:
         yield SpeechService(
-            Settings.model_validate({"max_slots_per_request": max_slots_per_request}),
+            Settings.model_validate({"max_slots_per_request": max_slots_per_request, "max_chunk_s": max_chunk_s}),
             checkpoint.config,
             Tokenizer(checkpoint.tokenizer_file, checkpoint.config.languages),
             engine,

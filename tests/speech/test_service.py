@@ -25,7 +25,7 @@ from serve_app.errors import (
     VoiceNotFound,
 )
 from serve_app.model.checkpoint import Checkpoint
-from serve_app.model.config import CODE_RATE_HZ
+from serve_app.model.config import CODE_RATE_HZ, SAMPLE_RATE_HZ
 from serve_app.model.tokenizer import Tokenizer
 from serve_app.speech.request import AudioChunk, SamplingOptions, collect, one_turn
 from serve_app.speech.service import SpeechService
@@ -150,6 +150,16 @@ def test_stream_and_whole_are_equal(service: SpeechService) -> None:
     streamed = run(hear(service, REQUEST))
     whole = run(hear(service, with_fields(REQUEST, is_streaming=False)))
     assert len(streamed.chunks) > len(whole.chunks)
+    assert largest_difference(streamed.samples, whole.samples) < 1e-4
+
+
+@pytest.mark.parametrize("max_chunk_s", [0.3, 0.5])
+def test_no_piece_is_longer_than_the_settings_say(checkpoint: Checkpoint, tmp_path: Path, max_chunk_s: float) -> None:
+    with serving(checkpoint, tmp_path, max_chunk_s=max_chunk_s) as service:
+        streamed = run(hear(service, REQUEST))
+        whole = run(hear(service, with_fields(REQUEST, is_streaming=False)))
+    longest_s = max(len(chunk.samples) for chunk in streamed.chunks) / SAMPLE_RATE_HZ
+    assert max_chunk_s < longest_s <= max_chunk_s + 0.3  # what the vocoder held back comes with a sentence's last piece
     assert largest_difference(streamed.samples, whole.samples) < 1e-4
 
 
