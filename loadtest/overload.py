@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from random import Random
 
-from loadtest.arrivals import Dispatch, closed_loop, open_loop
+from loadtest.arrivals import Dispatch, Due, Poisson, closed_loop, open_loop
 from loadtest.judgement import REQUEST_ID, MustHear, Outcome, judge
 from loadtest.recordings import new_recording
 from loadtest.server import Service
@@ -179,8 +179,8 @@ class Overload:
     async def _measure_level(self, num_at_once: int, mix: Iterator[tuple[Call, MustHear]]) -> None:
         level = Level(num_at_once)
 
-        async def send(due_s: float) -> None:
-            level.heard.append(await self._exchange(*next(mix), due_s))
+        async def send(due: Due) -> None:
+            level.heard.append(await self._exchange(*next(mix), due.at_s))
 
         level.seconds = await closed_loop(send, num_at_once, self._options.level_s)
         self._record.levels.append(level)
@@ -192,10 +192,11 @@ class Overload:
     async def _storm(self, mix: Iterator[tuple[Call, MustHear]]) -> Dispatch:
         options, record = self._options, self._record
 
-        async def send(due_s: float) -> None:
-            record.storm.append(await self._exchange(*next(mix), due_s))
+        async def send(due: Due) -> None:
+            record.storm.append(await self._exchange(*next(mix), due.at_s))
 
-        return await open_loop(send, options.factor * record.knee.rate_hz, options.storm_s, self._rng)
+        rate_hz = options.factor * record.knee.rate_hz
+        return await open_loop(send, Poisson(rate_hz, options.storm_s, self._rng))
 
     async def _recovery_s(self, named: list[Known], over_s: float) -> float | None:
         """Seconds from the storm's end to the first request that is served as on a calm day; None where none is."""

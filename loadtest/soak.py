@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from random import Random
 
-from loadtest.arrivals import Dispatch, closed_loop, open_loop
+from loadtest.arrivals import Dispatch, Poisson, closed_loop, open_loop
 from loadtest.gauges import Gauges
 from loadtest.judgement import REQUEST_ID, Disruptions, Judgement, MustHear, Outcome, judge
 from loadtest.resources import UsageByRole, middle
@@ -113,7 +113,7 @@ class Soak:
         record.capacity_hz = await self._capacity_hz(traffic)
         record.rate_hz = options.rate_hz or options.share_of_capacity * record.capacity_hz
         self._echo(f"warming up for {options.warm_up_s:g} s at {record.rate_hz:.1f} requests a second")
-        await open_loop(lambda _: self._send(traffic.next()), record.rate_hz, options.warm_up_s, self._rng)
+        await open_loop(lambda _: self._send(traffic.next()), Poisson(record.rate_hz, options.warm_up_s, self._rng))
         record.before, record.gauges_before, record.voice_bytes_before = await self._at_rest()
         await self._soak(traffic)
         record.after, record.gauges_after, record.voice_bytes_after = await self._at_rest()
@@ -162,7 +162,7 @@ class Soak:
         watch = asyncio.create_task(self._watch(started_s))
         kills = asyncio.create_task(self._kill(traffic, started_s))
         record.dispatch = await open_loop(
-            lambda _: self._send(traffic.next()), record.rate_hz, 60.0 * options.minutes, self._rng
+            lambda _: self._send(traffic.next()), Poisson(record.rate_hz, 60.0 * options.minutes, self._rng)
         )
         await kills
         self._is_recorded = False

@@ -7,7 +7,6 @@ import asyncio
 import json
 import socket
 import struct
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -65,15 +64,19 @@ POLITE = Manners()
 
 @dataclass
 class Answer:
-    """Times are of `time.monotonic`."""
+    """Times are of the running event loop's clock: `time.monotonic`, but for a loop with a clock of its own."""
 
     sent_s: float
     end: End = End.NO_ANSWER
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
     body: bytearray = field(default_factory=bytearray)
-    first_body_s: float | None = None
+    reads: list[tuple[float, int]] = field(default_factory=list)  # when, and how much of the body was there then
     ended_s: float = 0.0
+
+    @property
+    def first_body_s(self) -> float | None:
+        return self.reads[0][0] if self.reads else None
 
     @property
     def seconds(self) -> float:
@@ -87,13 +90,17 @@ class Answer:
             return None
 
 
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
+
+
 class _Leave(Exception):
     pass
 
 
 async def ask(port: int, call: Call, deadline_s: float, manners: Manners = POLITE) -> Answer:
     """Sends `call` and reads its answer to the end, for `deadline_s` at most."""
-    answer = Answer(sent_s=time.monotonic())
+    answer = Answer(sent_s=_now_s())
     writer: asyncio.StreamWriter | None = None
     try:
         async with asyncio.timeout(deadline_s):
@@ -107,7 +114,7 @@ async def ask(port: int, call: Call, deadline_s: float, manners: Manners = POLIT
     except (OSError, EOFError, ValueError):  # reset, closed early, or not HTTP
         answer.end = End.CUT if answer.status else End.NO_ANSWER
     finally:
-        answer.ended_s = time.monotonic()
+        answer.ended_s = _now_s()
         if writer is not None:
             _close(writer, is_reset=manners.is_reset)
     return answer
@@ -183,9 +190,8 @@ async def _take(reader: asyncio.StreamReader, num_bytes: int, manners: Manners, 
         data = await reader.read(min(num_bytes, READ_BYTES))
         if not data:
             raise EOFError
-        if answer.first_body_s is None:
-            answer.first_body_s = time.monotonic()
         answer.body += data
+        answer.reads.append((_now_s(), len(answer.body)))
         num_bytes -= len(data)
         if manners.leave_heard_bytes is not None and len(answer.body) >= manners.leave_heard_bytes:
             raise _Leave
