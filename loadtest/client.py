@@ -3,13 +3,14 @@
 import asyncio
 import base64
 import binascii
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from loadtest.heard import Ending, Heard
 from loadtest.judgement import REQUEST_ID, code_of, owes_of_refusal
 from loadtest.timeline import Hearing, Timeline, hearing, timeline
-from loadtest.wire import Answer, End, ask
+from loadtest.wire import Address, Answer, End, ask
 from loadtest.workload.request import Request, Way
 from serve_app.text.languages import CODES_PER_S, expected_codes
 
@@ -20,11 +21,12 @@ LENGTH_SLACK_S = 1.5  # either way: a short text may be mostly silence, or rambl
 
 @dataclass
 class Client:
-    """Of the service on a port of this machine."""
+    """Of the service at an address. `headers` go with each request."""
 
-    port: int
+    address: Address
     deadline_s: float = 60.0  # of a request: beyond it, it hangs
     name: str = "load"  # of its requests, in the service's log
+    headers: Mapping[str, str] = field(default_factory=dict)
     sampled: list[tuple[Request, Heard]] = field(default_factory=list)
 
     async def speak(self, request: Request, intended_s: float | None = None) -> Heard:
@@ -34,8 +36,8 @@ class Client:
         """
         now_s = asyncio.get_running_loop().time()
         request_id = f"{self.name}-{request.number}"
-        call = replace(request.call(), headers={REQUEST_ID: request_id})
-        answer = await ask(self.port, call, self.deadline_s)
+        call = replace(request.call(), headers={**self.headers, REQUEST_ID: request_id})
+        answer = await ask(self.address, call, self.deadline_s)
         heard = heard_in(request, answer, now_s if intended_s is None else intended_s, request_id)
         if heard.digest and len(self.sampled) < MAX_SAMPLED:
             self.sampled.append((request, heard))

@@ -157,7 +157,7 @@ class Overload:
 
     async def _alone(self, speech: Speech) -> Known:
         must = MustHear(speech)
-        answer = await ask(self._service.port, speech.call(), self._options.deadline_s)
+        answer = await ask(self._service.address, speech.call(), self._options.deadline_s)
         judgement = judge(must, answer.headers.get(REQUEST_ID, ""), answer, is_disrupted=False)
         if judgement.digest is None:
             raise StartupError(f"a request alone was not answered: {judgement.why or answer.status}")
@@ -210,7 +210,7 @@ class Overload:
     async def _exchange(self, call: Call, must: MustHear, due_s: float) -> Heard:
         request_id = f"overload-{next(self._numbers)}"
         call = replace(call, headers={REQUEST_ID: request_id})
-        answer = await ask(self._service.port, call, self._options.deadline_s)
+        answer = await ask(self._service.address, call, self._options.deadline_s)
         judgement = judge(must, request_id, answer, is_disrupted=False)
         if judgement.outcome is Outcome.FAULT:
             self._record.faults.append(judgement.why)

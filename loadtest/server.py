@@ -15,6 +15,7 @@ import httpx2
 
 from loadtest.gauges import Gauges, read_gauges
 from loadtest.resources import UsageByRole, usage_by_role
+from loadtest.wire import Address
 from serve_app.bench.process_tree import PROC, ProcessTree
 from serve_app.bench.serve_process import environment
 from serve_app.errors import StartupError
@@ -31,7 +32,7 @@ class Service(Protocol):
     """A service under test."""
 
     @property
-    def port(self) -> int: ...
+    def address(self) -> Address: ...
 
     def usage(self) -> UsageByRole: ...
 
@@ -57,8 +58,13 @@ class RunningService:
     is_ray: bool
 
     @property
-    def port(self) -> int:
-        return self.settings.port
+    def address(self) -> Address:
+        return Address(self.settings.port)
+
+    @property
+    def metrics(self) -> Address:
+        assert self.settings.metrics_port is not None
+        return Address(self.settings.metrics_port)
 
     @property
     def tree(self) -> ProcessTree:
@@ -68,8 +74,7 @@ class RunningService:
         return usage_by_role(self.tree)
 
     async def gauges(self) -> Gauges:
-        assert self.settings.metrics_port is not None
-        return await read_gauges(self.settings.metrics_port)
+        return await read_gauges(self.metrics)
 
     def kill_engine(self) -> None:
         assert self.is_ray, "without Ray the engine is the service itself"
@@ -88,7 +93,7 @@ class RunningService:
     def wait_until_ready(self) -> None:
         """Raises `StartupError` where that never comes."""
         deadline_s = time.monotonic() + READY_TIMEOUT_S
-        with httpx2.Client(base_url=f"http://127.0.0.1:{self.port}", trust_env=False) as client:
+        with httpx2.Client(base_url=str(self.address), trust_env=False) as client:
             while time.monotonic() < deadline_s and self.process.poll() is None:
                 with suppress(httpx2.TransportError):
                     if client.get("/health/ready").status_code == 200:

@@ -125,7 +125,7 @@ class Soak:
 
     async def _learn(self) -> Traffic:
         """What each known request sounds like alone."""
-        answer = await ask(self._service.port, Call("/health", method="GET"), self._options.deadline_s)
+        answer = await ask(self._service.address, Call("/health", method="GET"), self._options.deadline_s)
         languages = answer.json()["supported_languages"]
         known = [await self._alone(speech) for speech in catalogue(languages, self._rng)]
         self._echo(f"learnt {len(known)} requests, each alone")
@@ -248,7 +248,7 @@ class Soak:
         self._num_asked += 1
         request_id = f"soak-{self._num_asked}"
         call = replace(planned.call, headers={REQUEST_ID: request_id, **planned.call.headers})
-        answer = await ask(self._service.port, call, self._options.deadline_s, planned.manners)
+        answer = await ask(self._service.address, call, self._options.deadline_s, planned.manners)
         is_disrupted = self._disruptions.met(answer)
         return answer, judge(planned.must, request_id, answer, is_disrupted=is_disrupted)
 

@@ -18,6 +18,18 @@ MAX_HEAD_BYTES = 256 * 1024  # of a line, and of the headers
 SLOW_BUFFER_BYTES = 8 * 1024  # what the kernel keeps for a client that reads slowly
 
 
+@dataclass(frozen=True)
+class Address:
+    """Where a service listens."""
+
+    port: int
+    host: str = HOST
+    is_tls: bool = False
+
+    def __str__(self) -> str:
+        return f"{'https' if self.is_tls else 'http'}://{self.host}:{self.port}"
+
+
 class End(StrEnum):
     """How an exchange ended, as the client saw it."""
 
@@ -39,9 +51,9 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict)
     announced_bytes: int | None = None
 
-    def head(self) -> bytes:
+    def head(self, host: str = HOST) -> bytes:
         length = len(self.body) if self.announced_bytes is None else self.announced_bytes
-        lines = [f"{self.method} {self.path} HTTP/1.1", f"host: {HOST}", "connection: close"]
+        lines = [f"{self.method} {self.path} HTTP/1.1", f"host: {host}", "connection: close"]
         if self.method != "GET":
             lines += [f"content-type: {self.content_type}", f"content-length: {length}"]
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
@@ -98,14 +110,14 @@ class _Leave(Exception):
     pass
 
 
-async def ask(port: int, call: Call, deadline_s: float, manners: Manners = POLITE) -> Answer:
+async def ask(address: Address, call: Call, deadline_s: float, manners: Manners = POLITE) -> Answer:
     """Sends `call` and reads its answer to the end, for `deadline_s` at most."""
     answer = Answer(sent_s=_now_s())
     writer: asyncio.StreamWriter | None = None
     try:
         async with asyncio.timeout(deadline_s):
-            reader, writer = await _connect(port, is_slow=manners.pause_s > 0.0)
-            await _exchange(reader, writer, call, manners, answer)
+            reader, writer = await _connect(address, is_slow=manners.pause_s > 0.0)
+            await _exchange(reader, writer, call.head(address.host) + call.body, manners, answer)
             answer.end = End.COMPLETE
     except TimeoutError:
         answer.end = End.HUNG
@@ -120,13 +132,17 @@ async def ask(port: int, call: Call, deadline_s: float, manners: Manners = POLIT
     return answer
 
 
-async def _connect(port: int, *, is_slow: bool) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def _connect(address: Address, *, is_slow: bool) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    if address.is_tls or address.host != HOST:
+        return await asyncio.open_connection(
+            address.host, address.port, ssl=address.is_tls or None, limit=MAX_HEAD_BYTES
+        )
     connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if is_slow:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SLOW_BUFFER_BYTES)
         connection.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(connection, (HOST, port))
+        await asyncio.get_running_loop().sock_connect(connection, (HOST, address.port))
         limit = SLOW_BUFFER_BYTES if is_slow else MAX_HEAD_BYTES
         return await asyncio.open_connection(sock=connection, limit=limit)
     except BaseException:
@@ -142,9 +158,8 @@ def _close(writer: asyncio.StreamWriter, *, is_reset: bool) -> None:
 
 
 async def _exchange(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, call: Call, manners: Manners, answer: Answer
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, data: bytes, manners: Manners, answer: Answer
 ) -> None:
-    data = call.head() + call.body
     if manners.leave_sent_bytes is not None:
         writer.write(data[: manners.leave_sent_bytes])
         await writer.drain()

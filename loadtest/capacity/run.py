@@ -1,0 +1,162 @@
+"""A capacity test from its first request to its last."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import partial
+from random import Random
+
+from loadtest.arrivals import Due, Poisson, Send, closed_loop, open_loop
+from loadtest.capacity.objective import Objective
+from loadtest.capacity.search import highest_rate, knee, sweep
+from loadtest.capacity.summary import Loop, Stage, Summary, summarize
+from loadtest.client import Client
+from loadtest.heard import Heard
+from loadtest.recordings import new_recording
+from loadtest.target import Target
+from loadtest.watch import Watch
+from loadtest.workload.presets import PRESETS
+from loadtest.workload.request import Format, Request, Way
+from loadtest.workload.texts import Text
+from loadtest.workload.workload import Workload
+from serve_app.errors import StartupError
+
+Echo = Callable[[str], None]
+
+WARM_UP_TEXT = {"en": "Everything is ready, let us begin."}
+START = 0.6  # of the rate at the knee: where the search begins
+
+
+@dataclass(frozen=True)
+class CapacityOptions:
+    """Each stage is held for `settle_s`, which do not count, and `stage_s`, which do."""
+
+    workload: str = "chat"
+    objective: Objective = field(default_factory=Objective)
+    max_at_once: int = 64
+    max_tries: int = 8
+    stage_s: float = 30.0
+    settle_s: float = 5.0
+    deadline_s: float = 120.0  # of a request: beyond it, it hangs
+    is_exact: bool = False  # the service is deterministic, so sampled requests are compared with what they are alone
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        assert self.workload in PRESETS and self.max_at_once > 0 and self.max_tries > 0
+        assert self.stage_s > 0.0 <= self.settle_s
+
+
+@dataclass
+class CapacityRecord:
+    """What was measured, in order. `differences`: sampled requests that sounded otherwise alone; None: not asked."""
+
+    options: CapacityOptions
+    facts: dict[str, object] = field(default_factory=dict)  # of machine, service and versions
+    stages: list[Stage] = field(default_factory=list)
+    differences: list[str] | None = None
+    seconds: float = 0.0
+
+    def summaries(self, loop: Loop) -> list[Summary]:
+        return [summarize(stage) for stage in self.stages if stage.loop is loop]
+
+    @property
+    def knee(self) -> Summary:
+        return knee(self.summaries(Loop.CLOSED))
+
+    @property
+    def highest(self) -> Summary | None:
+        """The stage of the highest rate that kept the objective."""
+        kept = [each for each in self.summaries(Loop.OPEN) if not self.options.objective.misses(each)]
+        return max(kept, key=lambda each: each.level, default=None)
+
+
+class Capacity:
+    """One test of one service, which is ready and has no other traffic."""
+
+    def __init__(self, target: Target, options: CapacityOptions, echo: Echo) -> None:
+        self._target, self._options, self._echo = target, options, echo
+        self._rng = Random(options.seed)
+        self._client = Client(target.address, options.deadline_s, name="capacity", headers=target.headers)
+        self._record = CapacityRecord(options)
+
+    async def run(self) -> CapacityRecord:
+        """Raises `StartupError` where the service does not answer at all, or speaks no language of the texts."""
+        started_s, options, record = time.monotonic(), self._options, self._record
+        about = await self._target.about()
+        record.facts |= about.facts
+        try:
+            self._workload = Workload(PRESETS[options.workload], options.seed, about.languages, new_recording)
+        except ValueError as error:
+            raise StartupError(str(error)) from error
+        await self._warm_up()
+        levels = await sweep(self._at_once, options.max_at_once)
+        at_knee = knee(levels)
+        self._echo(f"knee: {at_knee.level:g} at once, {at_knee.audio_s_per_s:.2f} s of audio a second")
+        start_hz = START * at_knee.served_hz
+        if start_hz > 0.0:
+            await highest_rate(self._at_rate, options.objective, start_hz, options.max_tries)
+        if options.is_exact:
+            record.differences = await self._client.differences()
+        record.seconds = time.monotonic() - started_s
+        return record
+
+    async def _warm_up(self) -> None:
+        """Each known voice speaks once, so that it is warm."""
+        (language, text), *_ = WARM_UP_TEXT.items()
+        if language not in self._workload.languages:
+            drawn = self._workload.next().text
+            language, text = drawn.language, drawn.text
+        for number, voice in enumerate(self._workload.known_voices):
+            way = Way.STREAM
+            said = Text(text, language, self._workload.next().text.length)
+            heard = await self._client.speak(Request(-1 - number, said, voice, way, Format.PCM, speed=1.0, seed=number))
+            if not heard.is_ok:
+                raise StartupError(f"the service did not answer a first request: {heard.outcome}, {heard.why}")
+
+    async def _at_once(self, level: int) -> Summary:
+        """A closed loop."""
+        seconds = self._options.settle_s + self._options.stage_s
+        return await self._stage(Loop.CLOSED, float(level), partial(closed_loop, num_at_once=level, duration_s=seconds))
+
+    async def _at_rate(self, rate_hz: float) -> Summary:
+        """An open loop."""
+        seconds = self._options.settle_s + self._options.stage_s
+        return await self._stage(
+            Loop.OPEN, rate_hz, partial(open_loop, arrivals=Poisson(rate_hz, seconds, Random(self._rng.random())))
+        )
+
+    async def _stage(self, loop: Loop, level: float, drive: Callable[[Send], Awaitable[object]]) -> Summary:
+        heard: list[Heard] = []
+
+        async def send(due: Due) -> None:
+            heard.append(await self._client.speak(self._workload.next(due.num_chars), due.at_s))
+
+        started_s, cpu_s, at_s = asyncio.get_running_loop().time(), time.process_time(), time.monotonic()
+        async with Watch(self._target).running() as watch:
+            await drive(send)
+        from_s = started_s + self._options.settle_s
+        stage = Stage(
+            loop,
+            level,
+            (from_s, from_s + self._options.stage_s),
+            heard,
+            watch.readings,
+            (time.process_time() - cpu_s) / (time.monotonic() - at_s),
+        )
+        self._record.stages.append(stage)
+        summary = summarize(stage)
+        self._echo(self._line(stage, summary))
+        return summary
+
+    def _line(self, stage: Stage, summary: Summary) -> str:
+        said = (
+            f"{stage.name}: {summary.served_hz:.2f} requests/s and {summary.audio_s_per_s:.2f} s of audio a second, "
+            f"first audio p50 {_ms(summary.ttfa_s.p50)}, p95 {_ms(summary.ttfa_s.p95)}"
+        )
+        misses = self._options.objective.misses(summary)
+        return f"{said}; missed: {', '.join(misses)}" if misses else f"{said}; objective kept"
+
+
+def _ms(seconds: float | None) -> str:
+    return "–" if seconds is None else f"{1e3 * seconds:.0f} ms"
