@@ -68,7 +68,8 @@ class Watch:
         now_s, cpu_s = asyncio.get_running_loop().time(), self._service.cpu_s()
         if self._before is not None:
             values = _values(*self._before[1:], metrics, cpu_s, now_s - self._before[0])
-            self.readings.append(Reading(now_s, values))
+            if values:
+                self.readings.append(Reading(now_s, values))
         self._before = now_s, metrics, cpu_s
 
     async def _metrics(self) -> Mapping[str, float]:

@@ -78,7 +78,7 @@ def plots(record: CapacityRecord, earlier: CapacityRecord | None = None) -> Iter
             _percentiles(_telling(record)),
         )
         stage = _telling(record)[-1]
-        if any(stage.readings):
+        if stage.readings:
             yield Plot(
                 f"Inside the service at {stage.name}",
                 "Sentences in slots and waiting for one, rows decoded together in a step, and cores in use, as it ran.",

@@ -18,13 +18,11 @@ from loadtest.target import Target
 from loadtest.watch import Watch
 from loadtest.workload.presets import PRESETS
 from loadtest.workload.request import Format, Request, Way
-from loadtest.workload.texts import Text
 from loadtest.workload.workload import Workload
 from serve_app.errors import StartupError
 
 Echo = Callable[[str], None]
 
-WARM_UP_TEXT = {"en": "Everything is ready, let us begin."}
 START = 0.6  # of the rate at the knee: where the search begins
 
 
@@ -103,14 +101,10 @@ class Capacity:
 
     async def _warm_up(self) -> None:
         """Each known voice speaks once, so that it is warm."""
-        (language, text), *_ = WARM_UP_TEXT.items()
-        if language not in self._workload.languages:
-            drawn = self._workload.next().text
-            language, text = drawn.language, drawn.text
+        text = self._workload.next().text
         for number, voice in enumerate(self._workload.known_voices):
-            way = Way.STREAM
-            said = Text(text, language, self._workload.next().text.length)
-            heard = await self._client.speak(Request(-1 - number, said, voice, way, Format.PCM, speed=1.0, seed=number))
+            request = Request(-1 - number, text, voice, Way.STREAM, Format.PCM, speed=1.0, seed=number)
+            heard = await self._client.speak(request)
             if not heard.is_ok:
                 raise StartupError(f"the service did not answer a first request: {heard.outcome}, {heard.why}")
 

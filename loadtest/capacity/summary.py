@@ -83,7 +83,8 @@ class Summary:
 
     @property
     def not_served_share(self) -> float:
-        return 1.0 - self.endings.get(Ending.OK, 0) / self.num_requests if self.num_requests else 1.0
+        num_served = self.endings.get(Ending.OK, 0)
+        return (self.num_requests - num_served) / self.num_requests if self.num_requests else 1.0
 
     @property
     def num_errors(self) -> int:

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from loadtest.gauges import Gauges, parse_gauges
 from loadtest.resources import Usage, UsageByRole
+from loadtest.wire import Address
 from serve_app.api.app import create_app
 from serve_app.audio.pcm import Recording
 from serve_app.errors import ReferenceTooShort, Unavailable
@@ -125,7 +126,7 @@ class _SpoiltAnswer:
 class FaultyService:
     """A `loadtest.server.Service` in this process."""
 
-    port: int
+    address: Address
     engine: FakeEngine
     registry: CollectorRegistry
     faults: Faults
@@ -170,7 +171,7 @@ def faulty_service(faults: Faults, *, max_streams: int = 1_000, chunk_delay_s: f
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
-        yield FaultyService(listener.getsockname()[1], engine, registry, faults)
+        yield FaultyService(Address(listener.getsockname()[1]), engine, registry, faults)
     finally:
         server.should_exit = True
         thread.join()
