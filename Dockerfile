@@ -46,6 +46,7 @@ RUN packages="$(echo /opt/venv/lib/python3.*/site-packages)"; case "${VARIANT}" 
 FROM dependencies AS package
 COPY LICENSE NOTICE README.md pyproject.toml /source/
 COPY serve_app /source/serve_app
+COPY loadtest /source/loadtest
 RUN /opt/build/bin/uv build --wheel --no-build-isolation --python /opt/build/bin/python --out-dir /dist /source \
     && /opt/build/bin/uv pip install --python /opt/venv/bin/python --prefix /installed --no-deps --offline /dist/*.whl
 

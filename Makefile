@@ -22,7 +22,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --for
 	--no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test test-slow gpu-check check bench hearing soak overload image-check train monitoring k8s scan lock clean
+.PHONY: help install serve test test-slow gpu-check check bench hearing soak overload capacity image-check train monitoring k8s scan lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ soak: $(INSTALLED_DEV) ## mixed traffic, misuse and kills for 20 minutes in each
 
 overload: $(INSTALLED_DEV) ## four times what the service can do: refusals within 250 ms, the rest served in time
 	@$(BIN)/python -m loadtest overload $(ARGS)
+
+capacity: $(INSTALLED) ## measure what a service carries, as a page (ARGS="--url http://host:8100"; docs/capacity.md)
+	@$(BIN)/python -m serve_app capacity $(ARGS)
 
 image-check: ## build the image for real with buildah, run it, have it speak (root, Debian; docs/docker.md)
 	@scripts/image-check $(ARGS)

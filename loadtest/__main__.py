@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,8 @@ from loadtest.server import RunningService, serving
 from loadtest.soak import Soak, SoakOptions
 from loadtest.soak_report import soak_checks, soak_json, soak_lines
 from loadtest.verdict import Check
-from serve_app.bench.run import machine
+from serve_app.bench.machine import machine
+from serve_app.errors import ServiceError
 from serve_app.settings import Settings, make_settings
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Load tests of the service, on 127.0.0.1.")
@@ -141,5 +143,14 @@ def _finish(reports: dict[str, Any], failed: Sequence[Check], json_file: Path | 
     raise typer.Exit(1 if failed else 0)
 
 
+def main() -> None:
+    """Runs the command line. An error of ours is one line on stderr and exit status 1."""
+    try:
+        app()
+    except ServiceError as error:
+        typer.secho(f"{error.code}: {error.message}", fg="red", err=True)
+        sys.exit(1)
+
+
 if __name__ == "__main__":
-    app()
+    main()

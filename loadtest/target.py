@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from loadtest.server import RunningService
 from loadtest.wire import Address, Call, End, ask
-from serve_app.bench.run import machine
+from serve_app.bench.machine import machine
 from serve_app.errors import StartupError
 
 TIMEOUT_S = 30.0

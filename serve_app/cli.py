@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from loadtest.capacity.command import capacity
 from serve_app import logs, voice_commands
 from serve_app.errors import ServiceError
 from serve_app.settings import Settings, make_settings
@@ -24,6 +25,7 @@ app = typer.Typer(
 app.add_typer(training.app, name="train")
 app.add_typer(voice_commands.app, name="voices")
 app.command()(training.finetune)
+app.command()(capacity)
 
 Model = Annotated[str | None, typer.Option(help=Settings.model_fields["model"].description)]
 Device = Annotated[str | None, typer.Option(help=Settings.model_fields["device"].description)]

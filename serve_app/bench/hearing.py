@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 
 from serve_app.audio.pcm import Samples
-from serve_app.bench.run import machine
+from serve_app.bench.machine import machine
 from serve_app.bench.serve_process import ServeProcess
 from serve_app.errors import RequestError, ServiceError
 from serve_app.model.pronunciation import PRONUNCIATIONS_FILE, Pronouncer, Pronunciations

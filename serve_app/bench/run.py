@@ -1,9 +1,6 @@
 """The bench: rounds in turn, medians, a table. Knows sides only by what they measured."""
 
 import json
-import os
-import platform
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +8,7 @@ from statistics import median
 from typing import Any
 
 from serve_app.bench.formats import format_settings
+from serve_app.bench.machine import machine
 from serve_app.bench.measure import Measurement
 from serve_app.bench.worker import COQUI, Worker
 from serve_app.bench.workload import utterances
@@ -95,27 +93,6 @@ def _medians(rounds: list[tuple[Measurement, int]]) -> dict[str, float]:
         "wall_s": median(each.wall_s for each in measured),
         "peak_memory_bytes": max(each.peak_memory_bytes for each in measured),
         "pss_bytes": max(pss for _, pss in rounds),
-    }
-
-
-def machine() -> dict[str, Any]:
-    """What the numbers were measured on, and when."""
-    import torch
-
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        lines = info.read_text(encoding="utf-8").splitlines()
-        cpu = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), cpu)
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {
-        "cpu": cpu,
-        "cores": os.cpu_count(),
-        "has_amx": torch.cpu._is_amx_tile_supported(),
-        "has_avx512_bf16": torch.cpu._is_avx512_bf16_supported(),
-        "gpu": gpu,
-        "torch": torch.__version__,
-        "date": time.strftime("%Y-%m-%d"),
     }
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from serve_app.bench.machine import machine
 from serve_app.bench.process_tree import PssWatch
-from serve_app.bench.run import machine
 from serve_app.bench.sides import InProcess, Load, Outcome, OverHttp, ServiceSide, SpeechJob
 from serve_app.bench.workload import texts_in
 from serve_app.model.config import SAMPLE_RATE_HZ

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx2
 
-from serve_app.bench.run import machine
+from serve_app.bench.machine import machine
 from serve_app.bench.serve_process import ServeProcess
 from serve_app.bench.sides import SPEECH_ROUTE, WAV_HEADER_BYTES, InProcess
 from serve_app.bench.workload import texts_in
