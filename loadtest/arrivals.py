@@ -10,6 +10,7 @@ it really left is its lag, and is recorded: where lags grow, the generator is th
 import asyncio
 import csv
 import json
+import math
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,10 +101,16 @@ def _read_rows(rows: Iterable[dict[str, object]]) -> Iterator[Arrival]:
         try:
             if (row := next(rows, None)) is None:
                 return
-            num_chars = row.get("num_chars")
-            yield Arrival(float(str(row["at_s"])), None if num_chars in (None, "") else int(str(num_chars)))
-        except (KeyError, ValueError, AttributeError, csv.Error) as error:
+            yield _read_row(row)
+        except (KeyError, ValueError, AttributeError, TypeError, csv.Error) as error:
             raise ValueError(f"arrival {number} of the trace is not `at_s` and `num_chars`: {error}") from error
+
+
+def _read_row(row: dict[str, object]) -> Arrival:
+    at_s, num_chars = float(str(row["at_s"])), row.get("num_chars")
+    if not math.isfinite(at_s):
+        raise ValueError(f"{at_s} is no time")
+    return Arrival(at_s, None if num_chars in (None, "") else int(str(num_chars)))
 
 
 async def open_loop(send: Send, arrivals: ArrivalTimes) -> Dispatch:

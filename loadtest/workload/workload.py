@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class Workload:
-    """Draws all that it draws from `Random(seed)`, so the same arguments give the same requests.
+    """Draws all that it draws from one generator, so the same arguments give the same requests.
 
     `languages` are those that the served model speaks, `named` the voices that may be asked for by name. `record` makes
     the recordings that clients bring; without it nobody brings one. Raises `ValueError` for languages without a text.
@@ -31,7 +31,8 @@ class Workload:
         named: Sequence[str] = ("default",),
     ) -> None:
         assert named, "somebody must speak"
-        self._preset, self._rng, self._named, self._record = preset, Random(seed), tuple(named), record
+        self._preset, self._named, self._record = preset, tuple(named), record
+        self._rng = Random(f"workload {seed}")  # not `seed` itself: who draws arrivals with it must not draw the same
         self._texts = TextMix(languages, preset.lengths, preset.english_share)
         self._num_drawn = 0
         brings_any = record is not None and preset.cloned_share > 0.0
