@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from loadtest.judgement import REQUEST_ID
-from loadtest.wire import HOST
+from loadtest.wire import HOST, Address
 
 SPEECH = bytes(2 * 24_000)  # one second
 HEAD_END = b"\r\n\r\n"
@@ -22,10 +22,10 @@ class Station:
             await asyncio.sleep(self._service_s())
 
     @asynccontextmanager
-    async def over_http(self) -> AsyncIterator[int]:
-        """Yields the port."""
+    async def over_http(self) -> AsyncIterator[Address]:
+        """Yields its address."""
         async with await asyncio.start_server(self._answer, HOST, 0, backlog=1_000) as server:
-            yield server.sockets[0].getsockname()[1]
+            yield Address(server.sockets[0].getsockname()[1])
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(HEAD_END)).decode().split("\r\n")

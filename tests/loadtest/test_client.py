@@ -11,7 +11,7 @@ import pytest
 from loadtest.client import Client, heard_in
 from loadtest.heard import Ending, Heard
 from loadtest.judgement import REQUEST_ID
-from loadtest.wire import Answer, End
+from loadtest.wire import Address, Answer, End
 from loadtest.workload.presets import PRESETS
 from loadtest.workload.request import Format, Request, Voice, Way
 from loadtest.workload.texts import Length, Text
@@ -95,13 +95,13 @@ def test_text_without_audio_in_it_is_an_error() -> None:
 def test_audio_of_someone_else_is_noticed(has_wrong_audio: bool) -> None:
     preset = replace(PRESETS["chat"], formats={Format.PCM: 1}, sampled_share=1.0, cloned_share=0.0)
 
-    async def crowd(port: int) -> tuple[list[Heard], list[str]]:
-        client, workload = Client(port), Workload(preset, 1, ("en",))
+    async def crowd(address: Address) -> tuple[list[Heard], list[str]]:
+        client, workload = Client(address), Workload(preset, 1, ("en",))
         found = await asyncio.gather(*(client.speak(workload.next()) for _ in range(20)))
         return found, await client.differences()
 
     faults = Faults(has_wrong_audio=has_wrong_audio, is_struck=lambda number: number == 5)
     with faulty_service(faults) as service:
-        found, differences = asyncio.run(crowd(service.port))
+        found, differences = asyncio.run(crowd(service.address))
     assert [each.why for each in found if not each.is_ok] == []
     assert len(differences) == has_wrong_audio

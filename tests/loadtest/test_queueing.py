@@ -38,8 +38,8 @@ async def totals_over_http_s(station: Station, rate_hz: float, num: int, seed: i
     """The same, of requests for speech that a `Client` makes."""
     heard: list[Heard] = []
     workload = Workload(TURNS, 1, ("en",))
-    async with station.over_http() as port:
-        client = Client(port)
+    async with station.over_http() as address:
+        client = Client(address)
 
         async def send(due: Due) -> None:
             heard.append(await client.speak(workload.next(), due.at_s))
