@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 SCAN := .venv-scan
+LOAD := .venv-load
 MONITORING := helm/xtts-serve/files
 
 # Big wheels on a slow line take longer than uv's default of 30 s.
@@ -22,7 +23,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --for
 	--no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test test-slow gpu-check check bench hearing soak overload capacity image-check train monitoring k8s scan lock clean
+.PHONY: help install serve test test-slow gpu-check check bench hearing soak overload capacity locust image-check train monitoring k8s scan lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +63,9 @@ overload: $(INSTALLED_DEV) ## four times what the service can do: refusals withi
 capacity: $(INSTALLED) ## measure what a service carries, as a page (ARGS="--url http://host:8100"; docs/capacity.md)
 	@$(BIN)/python -m serve_app capacity $(ARGS)
 
+locust: $(LOAD)/.installed ## Locust's users against a service that runs (ARGS="--headless -u 8 -t 60s StreamingUser"; docs/loadtest.md)
+	@PYTHONPATH=. $(LOAD)/bin/locust -f loadtest/locustfile.py $(ARGS)
+
 image-check: ## build the image for real with buildah, run it, have it speak (root, Debian; docs/docker.md)
 	@scripts/image-check $(ARGS)
 
@@ -94,9 +98,10 @@ lock: $(BIN)/uv ## resolve pyproject.toml again and rewrite the locks (pinned ve
 	$(COMPILE) -c requirements.lock --group build -o requirements-build.lock
 	$(COMPILE) -c requirements.lock --group test --group lint -o requirements-dev.lock
 	$(COMPILE) --group scan -o requirements-scan.lock
+	$(COMPILE) --group load -o requirements-load.lock
 
 clean: ## remove .venv, caches and build products
-	rm -rf $(VENV) $(SCAN) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(SCAN) $(LOAD) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find serve_app tests -type d -name __pycache__ -prune -exec rm -rf {} +
 
 $(BIN)/uv: requirements-build.lock
@@ -126,4 +131,11 @@ $(SCAN)/.installed: $(BIN)/uv requirements-scan.lock
 	@"$(PYTHON)" -m venv --clear $(SCAN)
 	@$(BIN)/uv pip install --python $(SCAN)/bin/python --require-hashes -r requirements-scan.lock || \
 		$(SCAN)/bin/python -m pip install --require-hashes -r requirements-scan.lock
+	@touch $@
+
+$(LOAD)/.installed: $(BIN)/uv requirements-load.lock
+	@echo "installing Locust into $(LOAD): it replaces Python's sockets, so it has an environment of its own"
+	@"$(PYTHON)" -m venv --clear $(LOAD)
+	@$(BIN)/uv pip install --python $(LOAD)/bin/python --require-hashes -r requirements-load.lock || \
+		$(LOAD)/bin/python -m pip install --require-hashes -r requirements-load.lock
 	@touch $@

@@ -81,6 +81,11 @@ class Request:
         spoken = {"input": self.text.text, "language": self.text.language, "voice": self.voice.name}
         return {**spoken, "response_format": self.format.value, "speed": self.speed, "seed": self.seed}
 
+    def start(self) -> dict[str, object]:
+        """The `start` of `WS /v1/audio/stream`; the text comes after it."""
+        said = {**self.fields(), "reference_audio_b64": self._recording_b64()}
+        return {name: value for name, value in said.items() if name != "input" and value is not None}
+
     def _recording_b64(self) -> str | None:
         recording = self.voice.recording
         return None if recording is None else base64.b64encode(recording).decode("ascii")

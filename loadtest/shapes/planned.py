@@ -1,0 +1,38 @@
+"""What the shapes have in common in Locust: a plan made from the options, and who takes part in a stage."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from locust import LoadTestShape
+
+from loadtest.shapes.plans import Plan, Stage
+
+LEAVERS = "LeavingUser"
+SPAWN_RATE = 100.0  # users a second: as good as at once
+
+
+class PlannedShape(LoadTestShape):
+    """A subclass says how its plan follows from the most users and the seconds of a level."""
+
+    abstract: ClassVar[bool] = True
+
+    def plan(self, max_users: int, level_s: float) -> Plan:
+        raise NotImplementedError
+
+    def tick(self) -> tuple[int, float, Sequence[Any]] | None:
+        environment = self.runner.environment
+        options = environment.parsed_options
+        stage = self.plan(options.shape_users, options.shape_seconds).stage_at(self.get_run_time())
+        if stage is None:
+            return None
+        return stage.num_users, SPAWN_RATE, taking_part(environment.user_classes, stage)
+
+
+def taking_part(classes: Sequence[Any], stage: Stage) -> Sequence[Any]:
+    """Who of `classes` is there in a stage. Leavers are half of all where there are any."""
+    leavers = [each for each in classes if each.__name__ == LEAVERS]
+    others = [each for each in classes if each.__name__ != LEAVERS]
+    if not (leavers and others):
+        return classes
+    leavers[0].weight = sum(each.weight for each in others)
+    return classes if stage.has_leavers else others
