@@ -1,7 +1,8 @@
 # The service as an image, for GPU and CPU alike. docs/docker.md tells how to build and run it.
 #
-#   base ── dependencies ── package      dependencies: from the lock, 6 GB; package: this project's wheel
-#     └──── service ── with-weights      service (the default): both of them, and no tool that made them
+#   base ── tools ── dependencies ── package   dependencies: from the lock, 6 GB; package: this project's wheel
+#     │       └───── load-test                 Locust and its users (docs/loadtest.md), without the service
+#     └──── service ── with-weights            service (the default): package and dependencies, no tool that made them
 #
 # Behind a company's mirror, give any of these build secrets: pip.conf, uv.toml, ca-certificates. None is kept.
 
@@ -20,14 +21,17 @@ RUN apt-get update \
     && useradd --uid 10001 --gid 10001 --create-home --shell /bin/bash xtts \
     && install --directory --owner=xtts --group=xtts /data /data/models /data/voices
 
-FROM base AS dependencies
+FROM base AS tools
 ENV UV_COMPILE_BYTECODE=1 UV_HTTP_TIMEOUT=300 UV_LINK_MODE=copy UV_NO_CACHE=1 UV_PYTHON_DOWNLOADS=never UV_SYSTEM_CERTS=1
-COPY requirements-build.lock requirements.lock /locks/
+COPY requirements-build.lock /locks/
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     --mount=type=secret,id=ca-certificates,target=/etc/ssl/certs/ca-certificates.crt \
     python3 -m venv /opt/build \
     && /opt/build/bin/python -m pip install --no-cache-dir --disable-pip-version-check --require-hashes \
         --requirement /locks/requirements-build.lock
+
+FROM tools AS dependencies
+COPY requirements.lock /locks/
 RUN --mount=type=secret,id=uv.toml,target=/etc/uv/uv.toml \
     --mount=type=secret,id=ca-certificates,target=/etc/ssl/certs/ca-certificates.crt \
     python3 -m venv --without-pip /opt/venv \
@@ -49,6 +53,24 @@ COPY serve_app /source/serve_app
 COPY loadtest /source/loadtest
 RUN /opt/build/bin/uv build --wheel --no-build-isolation --python /opt/build/bin/python --out-dir /dist /source \
     && /opt/build/bin/uv pip install --python /opt/venv/bin/python --prefix /installed --no-deps --offline /dist/*.whl
+
+# Users for the chart's `loadTest`: --target load-test. Of the service it has only how long a text takes to say.
+FROM tools AS load-test
+COPY requirements-load.lock /locks/
+RUN --mount=type=secret,id=uv.toml,target=/etc/uv/uv.toml \
+    --mount=type=secret,id=ca-certificates,target=/etc/ssl/certs/ca-certificates.crt \
+    python3 -m venv --without-pip /opt/load \
+    && /opt/build/bin/uv pip install --python /opt/load/bin/python --require-hashes \
+        --requirement /locks/requirements-load.lock
+COPY loadtest /srv/load-test/loadtest
+COPY serve_app/__init__.py serve_app/errors.py /srv/load-test/serve_app/
+COPY serve_app/text/__init__.py serve_app/text/languages.py /srv/load-test/serve_app/text/
+ENV PATH=/opt/load/bin:${PATH} PYTHONPATH=/srv/load-test PYTHONUNBUFFERED=1
+WORKDIR /srv/load-test
+USER 10001:10001
+EXPOSE 8089
+ENTRYPOINT ["tini", "-s", "--"]
+CMD ["locust", "-f", "loadtest/locustfile.py"]
 
 FROM base AS service
 COPY --from=dependencies /opt/venv /opt/venv

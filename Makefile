@@ -37,7 +37,7 @@ serve: $(INSTALLED) ## install what is missing, then serve on port 8100 (XTTS_PO
 test: check ## run the checks and the quick tests (ARGS='-k name' chooses tests)
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)
 
-test-slow: $(INSTALLED_DEV) ## run the tests that take more than five seconds: clusters, benches, training, ten thousand broken files
+test-slow: $(INSTALLED_DEV) $(LOAD)/.installed ## run the tests that take more than five seconds: clusters, benches, training, ten thousand broken files
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 gpu-check: $(INSTALLED_DEV) ## run the tests that need a GPU, on a machine that has one

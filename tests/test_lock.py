@@ -17,6 +17,7 @@ LOCKS: Mapping[str, tuple[str | None, ...]] = {
     "requirements.lock": (None,),
     "requirements-build.lock": ("build",),
     "requirements-dev.lock": ("test", "lint"),
+    "requirements-load.lock": ("load",),
 }
 
 # They move together or break silently: only a single exact version of each has been heard to speak.

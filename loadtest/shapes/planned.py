@@ -25,14 +25,10 @@ class PlannedShape(LoadTestShape):
         stage = self.plan(options.shape_users, options.shape_seconds).stage_at(self.get_run_time())
         if stage is None:
             return None
-        return stage.num_users, SPAWN_RATE, taking_part(environment.user_classes, stage)
+        return stage.num_users, SPAWN_RATE, newcomers(environment.user_classes, stage)
 
 
-def taking_part(classes: Sequence[Any], stage: Stage) -> Sequence[Any]:
-    """Who of `classes` is there in a stage. Leavers are half of all where there are any."""
-    leavers = [each for each in classes if each.__name__ == LEAVERS]
-    others = [each for each in classes if each.__name__ != LEAVERS]
-    if not (leavers and others):
-        return classes
-    leavers[0].weight = sum(each.weight for each in others)
-    return classes if stage.has_leavers else others
+def newcomers(classes: Sequence[Any], stage: Stage) -> Sequence[Any]:
+    """Of which of `classes` users come that a stage adds; those who are there stay, and who came last goes first."""
+    found = [each for each in classes if (each.__name__ == LEAVERS) == stage.has_leavers]
+    return found or classes

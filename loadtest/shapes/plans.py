@@ -8,7 +8,7 @@ ENOUGH_MORE = 1.1  # a level that gets less than so much more than the best befo
 
 @dataclass(frozen=True)
 class Stage:
-    """So many users for so long. `has_leavers`: those who hang up are among them."""
+    """So many users for so long. `has_leavers`: those that it adds to the stage before hang up."""
 
     num_users: int
     seconds: float

@@ -64,7 +64,7 @@ def test_every_command_is_one_of_the_programs(name: str) -> None:
                 options = {flag for parameter in known[args[3]].params for flag in parameter.opts}
                 assert [each for each in args[4:] if each.startswith("--") and each not in options] == []
             else:
-                assert args[:1] in ([], ["python"], ["bash"])
+                assert args[:1] in ([], ["python"], ["bash"], ["locust"])
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,6 +1,7 @@
 """What the image promises, read from its recipe; `make image-check` builds and runs it."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +32,22 @@ def test_dependencies_come_from_the_lock_with_hashes() -> None:
     assert "--require-hashes --requirement /locks/requirements.lock" in installs[0]
 
 
+def test_load_test_has_all_that_its_users_import(tmp_path: Path) -> None:
+    """And nothing else of the service, so that it stays small."""
+    for line in re.findall(r"^COPY (?!--from)(.*)$", STAGES["load-test"], re.MULTILINE):
+        *sources, target = line.split()
+        folder = tmp_path / target.removeprefix("/srv/load-test/").removesuffix("/")
+        for source in sources:
+            if (ROOT / source).is_dir():
+                shutil.copytree(ROOT / source, folder, ignore=shutil.ignore_patterns("__pycache__"))
+            elif source.endswith(".py"):
+                folder.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / source, folder)
+    imports = "import loadtest.client, loadtest.shapes.plans, loadtest.workload.workload, loadtest.workload.recording"
+    command = [sys.executable, "-S", "-c", f"{imports}; loadtest.workload.texts.corpora()"]  # -S: no packages
+    subprocess.run(command, cwd=tmp_path, check=True, timeout=60)
+
+
 def test_service_runs_as_a_number_and_has_a_health_check() -> None:
     service = STAGES["service"]
     assert re.search(r"^USER [1-9]\d+:[1-9]\d+$", service, re.MULTILINE)
@@ -49,5 +66,6 @@ def test_default_target_is_the_service() -> None:
 def test_build_context_is_what_is_copied() -> None:
     """`.dockerignore` shuts out all but what the recipe copies, so that no secret lying about gets in."""
     lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
-    copied = {name for line in re.findall(r"^COPY (?!--from)(.*) \S+$", RECIPE, re.MULTILINE) for name in line.split()}
+    sources = re.findall(r"^COPY (?!--from)(.*) \S+$", RECIPE, re.MULTILINE)
+    copied = {name.split("/")[0] for line in sources for name in line.split()}
     assert "*" in lines and {line[1:] for line in lines if line.startswith("!")} == copied
