@@ -20,6 +20,9 @@ class Workload:
 
     `languages` are those that the served model speaks, `named` the voices that may be asked for by name. `record` makes
     the recordings that clients bring; without it nobody brings one. Raises `ValueError` for languages without a text.
+
+    A cold voice is cold once: who loads the same service again takes another seed. A recording takes milliseconds to
+    make: who sends at exact times draws requests ahead.
     """
 
     def __init__(
