@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
@@ -110,34 +110,35 @@ class Capacity:
 
     async def _at_once(self, level: int) -> Summary:
         """A closed loop."""
-        seconds = self._options.settle_s + self._options.stage_s
-        return await self._stage(Loop.CLOSED, float(level), partial(closed_loop, num_at_once=level, duration_s=seconds))
+        requests = iter(self._workload.next, None)
+        drive = partial(closed_loop, num_at_once=level, duration_s=self._seconds)
+        return await self._stage(Loop.CLOSED, float(level), drive, requests)
 
     async def _at_rate(self, rate_hz: float) -> Summary:
-        """An open loop."""
-        seconds = self._options.settle_s + self._options.stage_s
-        return await self._stage(
-            Loop.OPEN, rate_hz, partial(open_loop, arrivals=Poisson(rate_hz, seconds, Random(self._rng.random())))
-        )
+        """An open loop. Its requests are drawn before it begins, because making a recording takes a while."""
+        arrivals = list(Poisson(rate_hz, self._seconds, Random(self._rng.random())))
+        requests = iter([self._workload.next() for _ in arrivals])
+        return await self._stage(Loop.OPEN, rate_hz, partial(open_loop, arrivals=arrivals), requests)
 
-    async def _stage(self, loop: Loop, level: float, drive: Callable[[Send], Awaitable[object]]) -> Summary:
+    @property
+    def _seconds(self) -> float:
+        return self._options.settle_s + self._options.stage_s
+
+    async def _stage(
+        self, loop: Loop, level: float, drive: Callable[[Send], Awaitable[object]], requests: Iterator[Request]
+    ) -> Summary:
         heard: list[Heard] = []
 
         async def send(due: Due) -> None:
-            heard.append(await self._client.speak(self._workload.next(due.num_chars), due.at_s))
+            heard.append(await self._client.speak(next(requests), due.at_s))
 
         started_s, cpu_s, at_s = asyncio.get_running_loop().time(), time.process_time(), time.monotonic()
         async with Watch(self._target).running() as watch:
             await drive(send)
         from_s = started_s + self._options.settle_s
-        stage = Stage(
-            loop,
-            level,
-            (from_s, from_s + self._options.stage_s),
-            heard,
-            watch.readings,
-            (time.process_time() - cpu_s) / (time.monotonic() - at_s),
-        )
+        window_s = from_s, from_s + self._options.stage_s
+        generator_cpu = (time.process_time() - cpu_s) / (time.monotonic() - at_s)
+        stage = Stage(loop, level, window_s, heard, watch.readings, generator_cpu)
         self._record.stages.append(stage)
         summary = summarize(stage)
         self._echo(self._line(stage, summary))
