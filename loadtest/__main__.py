@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from loadtest.capacity.command import capacity
+from loadtest.compare.command import compare
 from loadtest.overload import Overload, OverloadOptions
 from loadtest.overload_report import overload_checks, overload_json, overload_lines
 from loadtest.server import RunningService, serving
@@ -25,6 +26,7 @@ from serve_app.settings import Settings, make_settings
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Load tests of the service, on 127.0.0.1.")
 
 app.command()(capacity)
+app.command()(compare)
 
 Model = Annotated[str, typer.Option(help="as XTTS_MODEL; synthetic:tiny is fast")]
 Modes = Annotated[str, typer.Option(help="how the service runs, with commas: local, ray")]

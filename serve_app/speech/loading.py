@@ -67,7 +67,7 @@ def load_service(settings: Settings, progress: Progress, recorder: Metrics) -> S
     for notice in checkpoint.notices:
         logger.warning("%s: %s", settings.model, notice)
     encoder = VoiceEncoder(checkpoint, compute.device)
-    voices, notices = _voices(checkpoint, encoder)
+    voices, notices = own_voices(checkpoint, encoder)
     tokenizer = Tokenizer(checkpoint.tokenizer_file, checkpoint.config.languages, checkpoint.pronunciations_file)
     progress(f"building the engine: {compute}")
     engine = build_engine(checkpoint, compute, engine_config(settings, compute), recorder)
@@ -180,7 +180,7 @@ async def _exhaust(engine: Engine, prompt: Prompt) -> None:
         pass
 
 
-def _voices(checkpoint: Checkpoint, encoder: VoiceEncoder) -> tuple[Mapping[str, VoiceLatents], tuple[str, ...]]:
+def own_voices(checkpoint: Checkpoint, encoder: VoiceEncoder) -> tuple[Mapping[str, VoiceLatents], tuple[str, ...]]:
     """The checkpoint's own voices, and one named `default`: the first of them, or a made-up one."""
     speakers = checkpoint.speakers
     if DEFAULT_VOICE in speakers:

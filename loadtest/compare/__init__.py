@@ -1,0 +1,1 @@
+"""Our service beside others: the same texts, on the same machine, by turns in one run."""
