@@ -20,6 +20,10 @@ HISS = 1e-3  # of full scale: inaudible, and another voice to the service
 FORMATS = ("WAV", "FLAC")
 
 
+def has_reading() -> bool:
+    return importlib.util.find_spec("moonshine_voice") is not None
+
+
 @cache
 def _reading() -> tuple[Samples, int]:
     spec = importlib.util.find_spec("moonshine_voice")

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -140,12 +141,26 @@ def serving(settings: Settings, directory: Path, *, is_ray: bool) -> Generator[R
     with log_path.open("wb") as log:
         process = subprocess.Popen(command, env=environment(own), stdout=log, stderr=log)
     service = RunningService(process, own, log_path, is_ray)
+    with _told_to_end():
+        try:
+            service.wait_until_ready()
+            yield service
+            service.stop()
+        finally:
+            service.kill()
+
+
+@contextmanager
+def _told_to_end() -> Generator[None]:
+    """SIGTERM ends this process as Ctrl+C does, so that it takes the service along."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        service.wait_until_ready()
-        yield service
-        service.stop()
+        yield
     finally:
-        service.kill()
+        signal.signal(signal.SIGTERM, before)
 
 
 def _is_running(pid: int) -> bool:

@@ -12,6 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from loadtest.target import Target
+    from loadtest.workload.workload import MakeRecording
 
 KEY_VARIABLE = "XTTS_API_KEY"
 
@@ -33,6 +34,7 @@ def capacity(
     seconds: Annotated[float, typer.Option(min=1.0, help="of each load, after some to settle")] = 30.0,
     max_at_once: Annotated[int, typer.Option(min=1, help="where the sweep ends at the latest")] = 64,
     tries: Annotated[int, typer.Option(min=1, help="rates tried in search of the highest")] = 8,
+    recording: Annotated[Path | None, typer.Option(help="WAV, mono, 16 bit: the speaker whom clients clone")] = None,
     exact: Annotated[
         bool, typer.Option(help="start it deterministic, and hold sampled audio against itself alone")
     ] = False,
@@ -70,8 +72,11 @@ def capacity(
         is_exact=exact,
         seed=seed,
     )
+    record_voice = _recorder(recording)
+    if record_voice is None:
+        typer.echo("nobody brings a voice to clone: name one with --recording")
     with _target(url, metrics_url, model, is_ray=ray, is_exact=exact) as target:
-        record = asyncio.run(Capacity(target, options, typer.echo).run())
+        record = asyncio.run(Capacity(target, options, typer.echo, record_voice).run())
     save(record, out)
     (out / "report.html").write_text(page(record, earlier), encoding="utf-8")
     highest = record.highest
@@ -80,6 +85,19 @@ def capacity(
     if record.differences:
         typer.echo("\n".join(("audio that is not its own:", *record.differences)))
         raise typer.Exit(1)
+
+
+def _recorder(recording: Path | None) -> "MakeRecording | None":
+    """By default of a reader whose recording comes with the test requirements, where they are installed."""
+    from loadtest.recordings import has_reading, new_recording
+    from loadtest.workload.recording import Recorder
+
+    if recording is None:
+        return new_recording if has_reading() else None
+    try:
+        return Recorder(recording.read_bytes())
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(str(error), param_hint="--recording") from error
 
 
 @contextmanager

@@ -13,12 +13,11 @@ from loadtest.capacity.search import highest_rate, knee, sweep
 from loadtest.capacity.summary import Loop, Stage, Summary, summarize
 from loadtest.client import Client
 from loadtest.heard import Heard
-from loadtest.recordings import new_recording
 from loadtest.target import Target
 from loadtest.watch import Watch
 from loadtest.workload.presets import PRESETS
 from loadtest.workload.request import Format, Request, Way
-from loadtest.workload.workload import Workload
+from loadtest.workload.workload import MakeRecording, Workload
 from serve_app.errors import StartupError
 
 Echo = Callable[[str], None]
@@ -72,8 +71,11 @@ class CapacityRecord:
 class Capacity:
     """One test of one service, which is ready and has no other traffic."""
 
-    def __init__(self, target: Target, options: CapacityOptions, echo: Echo) -> None:
-        self._target, self._options, self._echo = target, options, echo
+    def __init__(
+        self, target: Target, options: CapacityOptions, echo: Echo, record: MakeRecording | None = None
+    ) -> None:
+        """`record` makes the recordings of voices to clone; without it nobody brings one."""
+        self._target, self._options, self._echo, self._make_recording = target, options, echo, record
         self._rng = Random(options.seed)
         self._client = Client(target.address, options.deadline_s, name="capacity", headers=target.headers)
         self._record = CapacityRecord(options)
@@ -84,7 +86,7 @@ class Capacity:
         about = await self._target.about()
         record.facts |= about.facts
         try:
-            self._workload = Workload(PRESETS[options.workload], options.seed, about.languages, new_recording)
+            self._workload = Workload(PRESETS[options.workload], options.seed, about.languages, self._make_recording)
         except ValueError as error:
             raise StartupError(str(error)) from error
         await self._warm_up()

@@ -3,8 +3,14 @@
 import asyncio
 import json
 import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 from typer.testing import CliRunner
 
@@ -14,6 +20,7 @@ from loadtest.capacity.objective import Objective
 from loadtest.capacity.page import page
 from loadtest.capacity.run import Capacity, CapacityOptions, CapacityRecord
 from loadtest.capacity.summary import Loop
+from loadtest.recordings import new_recording
 from loadtest.target import RemoteTarget, parse_address
 from loadtest.wire import Address
 from serve_app.errors import StartupError
@@ -25,7 +32,7 @@ SHORT = CapacityOptions(
 
 
 def measure(service: FaultyService, options: CapacityOptions = SHORT) -> CapacityRecord:
-    return asyncio.run(Capacity(RemoteTarget(service.address), options, lambda line: None).run())
+    return asyncio.run(Capacity(RemoteTarget(service.address), options, lambda line: None, new_recording).run())
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +103,13 @@ def test_full_service_is_told_apart_from_a_broken_one() -> None:
     assert any(each.endings.get("cut") for each in broken.summaries(Loop.CLOSED)) and "cut after" in page(broken)
 
 
+def test_nobody_clones_without_a_recording() -> None:
+    options = replace(SHORT, max_at_once=1, max_tries=1)
+    with faulty_service(Faults()) as service:
+        asyncio.run(Capacity(RemoteTarget(service.address), options, lambda line: None).run())
+    assert service.engine.requests and all(each.turns[0].voice.reference is None for each in service.engine.requests)
+
+
 def test_service_that_does_not_answer_is_told_at_once() -> None:
     with faulty_service(Faults()) as service:
         address = service.address
@@ -119,6 +133,7 @@ def test_addresses() -> None:
         (("--url", "http://127.0.0.1:1", "--model", "mini"), "stands already"),
         (("--url", "ftp://host"), "no address"),
         (("--against", "nowhere"), "nowhere"),
+        (("--recording", "nowhere.wav"), "nowhere.wav"),
     ],
 )
 def test_wrong_options_are_told(arguments: tuple[str, ...], said: str) -> None:
@@ -149,3 +164,17 @@ def test_command_compares_with_an_earlier_run(record: CapacityRecord, tmp_path: 
         )
     assert found.exit_code == 0, found.output
     assert "Against the earlier run" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_command_that_is_told_to_end_takes_its_service_along(tmp_path: Path) -> None:
+    options = ["--model", "synthetic:tiny", "--out", str(tmp_path)]
+    command = subprocess.Popen([sys.executable, "-m", "serve_app", "capacity", *options], stdout=subprocess.DEVNULL)
+    children: list[psutil.Process] = []
+    while not children:
+        assert command.poll() is None
+        time.sleep(0.2)
+        children = psutil.Process(command.pid).children()
+    command.terminate()
+    assert command.wait(timeout=60.0) == 128 + signal.SIGTERM
+    assert not any(child.is_running() for child in children)
