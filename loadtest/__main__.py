@@ -13,6 +13,7 @@ import typer
 
 from loadtest.capacity.command import capacity
 from loadtest.compare.command import compare
+from loadtest.experiments.command import experiment
 from loadtest.overload import Overload, OverloadOptions
 from loadtest.overload_report import overload_checks, overload_json, overload_lines
 from loadtest.server import RunningService, serving
@@ -27,6 +28,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, help="Load tests o
 
 app.command()(capacity)
 app.command()(compare)
+app.command()(experiment)
 
 Model = Annotated[str, typer.Option(help="as XTTS_MODEL; synthetic:tiny is fast")]
 Modes = Annotated[str, typer.Option(help="how the service runs, with commas: local, ray")]

@@ -42,6 +42,14 @@ def new_recording(rng: Random, duration_s: float | None = None) -> bytes:
     return audio_file(reading[start : start + num_samples] + HISS * hiss, rate_hz, rng.choice(FORMATS))
 
 
+def reading_of(duration_s: float, *, from_end: bool = False) -> bytes:
+    """The reader's first seconds, or his last, as WAV."""
+    reading, rate_hz = _reading()
+    num_samples = round(duration_s * rate_hz)
+    assert num_samples <= len(reading)
+    return audio_file(reading[-num_samples:] if from_end else reading[:num_samples], rate_hz)
+
+
 def audio_file(samples: Samples, rate_hz: int, file_format: str = "WAV") -> bytes:
     """16 bits a sample."""
     file = io.BytesIO()

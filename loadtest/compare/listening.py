@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,11 +35,13 @@ class Listened:
         return len(self.samples) / self.rate_hz
 
 
-async def listen(address: Address, text: Text, voice: str, deadline_s: float) -> Listened:
-    """Never raises for what a server does."""
+async def listen(
+    address: Address, text: Text, voice: str, deadline_s: float, more: Mapping[str, object] | None = None
+) -> Listened:
+    """Never raises for what a server does. `more`: further fields of the request."""
     body = {"model": "tts-1", "input": text.text, "voice": voice, "response_format": "wav"}
     ours = {"language": text.language, "seed": text.seed}  # others take no notice
-    call = Call(SPEECH_ROUTE, json.dumps({**body, **ours}, ensure_ascii=False).encode())
+    call = Call(SPEECH_ROUTE, json.dumps({**body, **ours, **(more or {})}, ensure_ascii=False).encode())
     answer = await ask(address, call, deadline_s)
     if answer.end is not End.COMPLETE or answer.status != 200:
         return _failed(answer, f"{answer.end}, status {answer.status}: {bytes(answer.body[:200])!r}")

@@ -1,0 +1,120 @@
+"""Results as a table in Markdown and as JSON."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from loadtest.compare.listening import Listened
+from loadtest.experiments.run import Result
+from loadtest.recordings import reading_of
+from loadtest.verdict import table
+
+JUDGE_S = 10.0  # of the reader, whom a cloned voice is held against
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Of one result: share of words that Whisper heard wrong, and likeness to the reader, -1 to 1."""
+
+    words_wrong: float
+    likeness: float | None
+
+
+def judged(results: Sequence[Result]) -> list[Judged | None]:
+    """None where nothing was served. Raises ImportError where the packages of the group `ears` are not installed."""
+    from serve_app.training.hearing import Ears, Heard, VoiceEar, similarity, word_error_rate
+
+    ears, voices = Ears(), VoiceEar()
+    reader: Any = None
+
+    def judge(result: Result) -> Judged | None:
+        nonlocal reader
+        if not result.served:
+            return None
+        heard = [
+            Heard(result.variant.text, ears.transcribe(each.samples, each.rate_hz, "en")) for each in result.served
+        ]
+        likeness = None
+        if result.variant.is_cold:
+            if reader is None:
+                reader = voices.embed(*_reader())
+            alike = [similarity(reader, voices.embed(each.samples, each.rate_hz)) for each in result.served]
+            likeness = median(alike)
+        return Judged(word_error_rate(heard), likeness)
+
+    return [judge(result) for result in results]
+
+
+def _reader() -> tuple[Any, int]:
+    import io
+
+    import soundfile
+
+    samples, rate_hz = soundfile.read(io.BytesIO(reading_of(JUDGE_S, from_end=True)), dtype="float32")
+    return samples, rate_hz
+
+
+def lines(results: Sequence[Result], judgements: Sequence[Judged | None] | None) -> Iterator[str]:
+    """Medians of the requests. RTF: seconds until the last byte by second of speech."""
+    is_cold = any(result.variant.is_cold for result in results)
+    head = ["", "first audio", "all of it", "speech", "RTF", "speech a second"]
+    head += ["first audio, new voice"] if is_cold else []
+    head += ["words wrong", *(["likeness"] if is_cold else [])] if judgements else []
+
+    def row(index: int, result: Result) -> list[str]:
+        if result.why:
+            return [result.variant.name, f"refused: {result.why[:100]}", *[""] * (len(head) - 2)]
+        cells = [
+            result.variant.name,
+            _ms(result, lambda each: each.first_audio_s),
+            _ms(result, lambda each: each.total_s),
+        ]
+        cells += [f"{_mid(result, lambda each: each.audio_s):.2f} s"]
+        cells += [f"{_mid(result, lambda each: each.total_s / each.audio_s):.2f}", f"{speech_rate(result):.2f} s"]
+        if is_cold:
+            cells.append("–" if result.cold is None else f"{1e3 * result.cold.first_audio_s:.0f} ms")
+        if judgements and (judgement := judgements[index]) is not None:
+            cells.append(f"{judgement.words_wrong:.0%}")
+            cells += [f"{judgement.likeness:.2f}"] if judgement.likeness is not None else []
+        return cells
+
+    return table(head, (row(index, result) for index, result in enumerate(results)))
+
+
+def speech_rate(result: Result) -> float:
+    """Seconds of speech a second, of the requests that went together."""
+    num = result.variant.num_at_once
+    turns = [result.spoken[start : start + num] for start in range(0, len(result.spoken), num)]
+    rates = (sum(each.audio_s for each in turn) / wall_s for turn, wall_s in zip(turns, result.walls_s, strict=True))
+    return median(rates)
+
+
+def to_json(results: Sequence[Result], judgements: Sequence[Judged | None] | None) -> list[dict[str, Any]]:
+    """Without samples."""
+    return [
+        {
+            "name": result.variant.name,
+            "text": result.variant.text,
+            "settings": dict(result.variant.settings),
+            "at_once": result.variant.num_at_once,
+            "cold": None if result.cold is None else _times(result.cold),
+            "spoken": [_times(each) for each in result.spoken],
+            "speech_a_second": speech_rate(result),
+            "judged": vars(judgement) if judgements and (judgement := judgements[index]) is not None else None,
+        }
+        for index, result in enumerate(results)
+    ]
+
+
+def _times(heard: Listened) -> dict[str, Any]:
+    times = {"first_audio_s": heard.first_audio_s, "total_s": heard.total_s, "audio_s": heard.audio_s}
+    return {**times, "why": heard.why}
+
+
+def _mid(result: Result, of: Callable[[Listened], float]) -> float:
+    return median(of(each) for each in result.served)
+
+
+def _ms(result: Result, of: Callable[[Listened], float]) -> str:
+    return f"{1e3 * _mid(result, of):.0f} ms"
