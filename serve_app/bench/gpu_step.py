@@ -73,14 +73,14 @@ def _steps(checkpoint: Checkpoint, compute: Compute, bytes_per_s: float) -> Iter
     yield "| --- | --- | --- | --- | --- |"
     for rows in ROWS:
         for length in LENGTHS:
-            sequences = _sequences(shapes, rows, length)
+            sequences = running_sequences(shapes, rows, length)
             seconds = [_mean_s(partial(each.decode, sequences)) for each in (plain, captured)]
             floor_s = _step_bytes(shapes, compute, rows, length) / bytes_per_s
             cells = [f"{1e6 * each:.0f}" for each in (*seconds, floor_s)]
             yield f"| {rows} × {length} | {' | '.join(cells)} | {rows / seconds[1] / CODE_RATE_HZ:.0f} |"
 
 
-def _sequences(shapes: GptConfig, rows: int, length: int) -> tuple[Sequence, ...]:
+def running_sequences(shapes: GptConfig, rows: int, length: int) -> tuple[Sequence, ...]:
     """In the first slots, as if their last code but one filled the cache up to `length`."""
     voice = VoiceLatents(torch.zeros(NUM_CONDITIONING_LATENTS, shapes.width), torch.zeros(1))
     prompts = [Prompt(tuple(range(2, 2 + NUM_TOKENS)), voice, SamplingParams(seed=seed)) for seed in range(rows)]
