@@ -16,7 +16,10 @@ from loadtest.compare.command import compare
 from loadtest.experiments.command import experiment
 from loadtest.overload import Overload, OverloadOptions
 from loadtest.overload_report import overload_checks, overload_json, overload_lines
+from loadtest.scale_out import ScaleOptions, measure
+from loadtest.scale_out_report import scale_checks, scale_json, scale_lines
 from loadtest.server import RunningService, serving
+from loadtest.sleeping import Plan
 from loadtest.soak import Soak, SoakOptions
 from loadtest.soak_report import soak_checks, soak_json, soak_lines
 from loadtest.verdict import Check
@@ -104,6 +107,34 @@ def overload(
         reports[mode] = overload_json(record, options)
         failed += [check for check in overload_checks(record, options) if not check.is_ok]
     _finish(reports, failed, json_file)
+
+
+@app.command("scale-out")
+def scale_out(
+    replicas: Annotated[str, typer.Option(help="numbers of engine replicas, with commas")] = "1,2,4,8",
+    slots: Annotated[int, typer.Option(min=2, help="of a replica")] = 8,
+    ingresses: Annotated[int, typer.Option(min=1, help="as XTTS_NUM_INGRESS_REPLICAS")] = 1,
+    seconds: Annotated[float, typer.Option(min=1.0, help="of each of two loads for each number")] = 40.0,
+    first: Annotated[float, typer.Option(min=0.0, help="seconds an engine sleeps before the first audio")] = 0.5,
+    period: Annotated[float, typer.Option(min=0.01, help="and before each later half second of audio")] = 1.0,
+    chunks: Annotated[int, typer.Option(min=2, help="half seconds of audio of a request")] = 8,
+    json_file: JsonFile = None,
+) -> None:
+    """The real application before engines that sleep: throughput by replicas, and what is added to their sleep."""
+    options = ScaleOptions(_counts(replicas), slots, ingresses, seconds, Plan(first, period, chunks))
+    with tempfile.TemporaryDirectory() as directory:
+        levels = measure(options, Path(directory), typer.echo)
+    for line in scale_lines(levels, options):
+        typer.echo(line)
+    failed = [check for check in scale_checks(levels) if not check.is_ok]
+    _finish({"scale_out": scale_json(levels, options)}, failed, json_file)
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    counts = [each.strip() for each in text.split(",")]
+    if wrong := [each for each in counts if not each.isdecimal() or not int(each)]:
+        raise typer.BadParameter(f"{wrong[0]!r} is no number above 0")
+    return tuple(map(int, counts))
 
 
 def _num_places(settings: Settings, mode: str) -> int:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from serve_app.errors import StartupError
 from serve_app.local import bound_socket
 from serve_app.settings import Settings, make_settings
 
+SERVE, LOCALLY = ("serve_app", "serve"), ("serve_app", "serve", "--local")
 READY_TIMEOUT_S = 600.0
 STOP_TIMEOUT_S = 60.0
 POLL_S = 0.25
@@ -124,8 +125,13 @@ class RunningService:
 
 
 @contextmanager
-def serving(settings: Settings, directory: Path, *, is_ray: bool) -> Generator[RunningService]:
-    """The service, ready; `directory` takes its log and its voices. It is told to stop at the end."""
+def serving(
+    settings: Settings, directory: Path, *, is_ray: bool, module: Sequence[str] | None = None
+) -> Generator[RunningService]:
+    """The service, ready; `directory` takes its log and its voices. It is told to stop at the end.
+
+    `module`: what to run with `python -m` and its arguments, where it is not `serve_app serve`.
+    """
     own = settings.model_copy(
         update={
             "host": "127.0.0.1",
@@ -137,7 +143,7 @@ def serving(settings: Settings, directory: Path, *, is_ray: bool) -> Generator[R
         }
     )
     log_path = directory / "log"
-    command = [sys.executable, "-m", "serve_app", "serve", *([] if is_ray else ["--local"])]
+    command = [sys.executable, "-m", *(module or (SERVE if is_ray else LOCALLY))]
     with log_path.open("wb") as log:
         process = subprocess.Popen(command, env=environment(own), stdout=log, stderr=log)
     service = RunningService(process, own, log_path, is_ray)
