@@ -23,7 +23,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --for
 	--no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test test-slow gpu-check check bench hearing soak overload capacity locust image-check train monitoring k8s scan lock clean
+.PHONY: help install serve test test-slow gpu-check check bench hearing soak overload scale-out capacity locust image-check train monitoring k8s scan lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ soak: $(INSTALLED_DEV) ## mixed traffic, misuse and kills for 20 minutes in each
 
 overload: $(INSTALLED_DEV) ## four times what the service can do: refusals within 250 ms, the rest served in time
 	@$(BIN)/python -m loadtest overload $(ARGS)
+
+scale-out: $(INSTALLED_DEV) ## one service before 1, 2, 4, 8 engines that sleep: throughput, and what is added to the sleep
+	@$(BIN)/python -m loadtest scale-out $(ARGS)
 
 capacity: $(INSTALLED) ## measure what a service carries, as a page (ARGS="--url http://host:8100"; docs/capacity.md)
 	@$(BIN)/python -m serve_app capacity $(ARGS)

@@ -76,7 +76,7 @@ class SleepingService:
         summary = SpeechSummary(self._plan.audio_s, 1, 1, (), 0, {}) if is_last else None
         return AudioChunk(np.full(num_samples, AMPLITUDE, np.float32), index * num_samples, 0, summary)
 
-    async def status(self) -> ServiceStatus:
+    async def status(self, model: str | None = None) -> ServiceStatus:
         return ServiceStatus(True, "sleeping", "cpu", ("en",))
 
     async def prepare_voice(self, recordings: Sequence[Recording], *, is_style: bool) -> PreparedVoice:

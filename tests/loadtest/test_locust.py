@@ -40,9 +40,9 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
         yield found
 
 
-def rows(port: int, folder: Path, *args: str, files: str = USERS) -> dict[tuple[str, str], dict[str, str]]:
+def rows(host: str, folder: Path, *args: str, files: str = USERS) -> dict[tuple[str, str], dict[str, str]]:
     """(type, name) → Locust's statistics. It must end without a failure."""
-    command = [LOCUST, "-f", files, "--headless", "--host", f"http://127.0.0.1:{port}", "--csv", folder / "found"]
+    command = [LOCUST, "-f", files, "--headless", "--host", host, "--csv", folder / "found"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "LOADTEST_RECORDING": str(recording_path())}
     finished = subprocess.run(
         [*command, "--only-summary", "--think", "0.1", *args],
@@ -62,30 +62,32 @@ def rows(port: int, folder: Path, *args: str, files: str = USERS) -> dict[tuple[
 @pytest.mark.parametrize("user", KINDS)
 def test_user_is_heard(user: str, service: RunningService, tmp_path: Path) -> None:
     name, expected = KINDS[user]
-    found = rows(service.port, tmp_path, "-u", "2", "-r", "2", "-t", "8s", user)
+    found = rows(str(service.address), tmp_path, "-u", "2", "-r", "2", "-t", "8s", user)
     assert {kind for kind, _ in found} - {"underrun"} >= expected
     assert {each for _, each in found} == {name}
     assert all(int(row["Request Count"]) > 0 and row["Failure Count"] == "0" for row in found.values())
 
 
 def test_new_voices_have_rows_of_their_own(service: RunningService, tmp_path: Path) -> None:
-    found = rows(service.port, tmp_path, "-u", "3", "-r", "3", "-t", "12s", "--preset", "mixed", "StreamingUser")
+    found = rows(
+        str(service.address), tmp_path, "-u", "3", "-r", "3", "-t", "12s", "--preset", "mixed", "StreamingUser"
+    )
     assert ("first audio", "stream, new voice") in found
 
 
 def test_storm_of_leavers_comes_and_goes(service: RunningService, tmp_path: Path) -> None:
     shape = ["--shape-users", "4", "--shape-seconds", "4", "StreamingUser", "LeavingUser"]
-    found = rows(service.port, tmp_path, *shape, files=f"{USERS},loadtest/shapes/storm.py")
+    found = rows(str(service.address), tmp_path, *shape, files=f"{USERS},loadtest/shapes/storm.py")
     assert ("left", "leaving") in found and ("speech", "stream") in found
 
 
 def test_service_that_is_full_is_told_apart_from_one_that_fails(tmp_path: Path) -> None:
     with faulty_service(Faults(), max_streams=1, chunk_delay_s=0.02) as full:
-        found = rows(full.port, tmp_path, "-u", "4", "-r", "4", "-t", "6s", "StreamingUser")
+        found = rows(str(full.address), tmp_path, "-u", "4", "-r", "4", "-t", "6s", "StreamingUser")
     assert int(found["429", "stream"]["Request Count"]) > 0
     assert found["speech", "stream"]["Failure Count"] == "0"
 
 
 def test_cut_speech_is_a_failure(tmp_path: Path) -> None:
     with faulty_service(Faults(is_cut=True)) as broken, pytest.raises(AssertionError, match="cut after"):
-        rows(broken.port, tmp_path, "-u", "2", "-r", "2", "-t", "4s", "StreamingUser")
+        rows(str(broken.address), tmp_path, "-u", "2", "-r", "2", "-t", "4s", "StreamingUser")
