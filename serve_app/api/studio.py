@@ -12,8 +12,9 @@ router = APIRouter(include_in_schema=False)
 
 PAGE = "index.html"
 _SCRIPTS = (
-    *("api", "app", "capture", "catalogue", "code", "dialogue", "dom", "i18n", "making", "player", "recorder"),
-    *("settings", "stage", "strings", "take", "voices", "wav", "waveform", "words"),
+    *("api", "app", "buttons", "capture", "catalogue", "code", "dialogue", "dom", "i18n", "making", "player"),
+    *("recorder", "recordings", "settings", "stage", "strings", "styles", "styling", "take", "voices", "wav"),
+    *("waveform", "words"),
 )
 FILES = {  # all that there is to hand out, and what a browser takes each for
     PAGE: "text/html; charset=utf-8",

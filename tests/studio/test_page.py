@@ -68,9 +68,9 @@ def test_every_control_has_a_name(page: Browser) -> None:
 
 def test_recording_is_used_once_then_saved_and_deleted(page: Browser, server: Server) -> None:
     page.click("#tab-voices")
-    page.click("#record")
-    page.wait("/^[1-9] s/.test(document.querySelector('#making-said').textContent)")
-    page.click("#record")
+    page.click("#new-voice .record")
+    page.wait("/^[1-9] s/.test(document.querySelector('#new-voice .saying').textContent)")
+    page.click("#new-voice .record")
     page.wait("document.querySelectorAll('.recording').length === 1")
     page.click(".recording .row-buttons button")
     page.wait("document.querySelector('#voice').value === '@once'")
@@ -83,8 +83,8 @@ def test_recording_is_used_once_then_saved_and_deleted(page: Browser, server: Se
     page.fill("#voice-name", "My voice")
     page.click("#consent")
     page.click("#save-voice")
-    page.wait("document.querySelector('#making-said').textContent.startsWith('My voice is saved')")
-    assert page.text("#making-hints") == "1 recordings"
+    page.wait("document.querySelector('#new-voice .saying').textContent.startsWith('My voice is saved')")
+    assert page.text("#new-voice .hints") == "1 recordings"
     assert in_library(page)[0] == "my-voice"
     page.click("[data-remove=my-voice]")
     assert page.text("#library .danger") == "Really?" and in_library(page)[0] == "my-voice"
@@ -97,14 +97,14 @@ def test_files_without_consent_are_told_why(browser: Browser, server: Server, tm
     open_studio(browser, server)
     browser.click("#tab-voices")
     (tmp_path / "clara.wav").write_bytes(write(tone(1.0, 22_050), 22_050))
-    browser.upload("#files", tmp_path / "clara.wav")
+    browser.upload("#new-voice .files", tmp_path / "clara.wav")
     browser.wait("document.querySelectorAll('.recording').length === 1")
     browser.fill("#voice-name", "Clara")
     browser.click("#save-voice")
-    said = "document.querySelector('#making-said')"
-    browser.wait(f"{said}.textContent.startsWith('Please confirm that you may use this voice.')")
+    said = "document.querySelector('#new-voice .saying')"
+    browser.wait(f"{said}.textContent.startsWith('Please confirm that you may use this recording.')")
     (tmp_path / "notes.m4a").write_bytes(b"no audio")
-    browser.upload("#files", tmp_path / "notes.m4a")
+    browser.upload("#new-voice .files", tmp_path / "notes.m4a")
     browser.wait(f"{said}.textContent.startsWith('notes.m4a is no audio')")
 
 

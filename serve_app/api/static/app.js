@@ -8,6 +8,8 @@ import { currentLanguage, onLanguage, setLanguage, t, translate } from "./i18n.j
 import { VoiceMaker } from "./making.js";
 import { Settings } from "./settings.js";
 import { Stage } from "./stage.js";
+import { SharedStyles } from "./styles.js";
+import { StyleMaker } from "./styling.js";
 import { VoiceList } from "./voices.js";
 
 const WATCH_MS = 2_000;
@@ -20,7 +22,9 @@ const settings = new Settings(catalogue);
 const dialogue = new Dialogue(catalogue);
 const stage = new Stage({ onError: explain, onDone: (take) => take.body?.input && settings.offerSeed(take.body.seed) });
 const list = new VoiceList(catalogue, { onPreview: preview, onUse: use, onChange: renderVoices });
+const shared = new SharedStyles(catalogue, { onPreview: preview, onChange: renderVoices });
 const maker = new VoiceMaker(catalogue, { onUseOnce: useOnce, onSaved: renderVoices });
+const styleMaker = new StyleMaker(catalogue, { onSaved: showStyle });
 
 let spoken = "speak"; // which of the two the button speaks: where the person wrote last
 let status = "modelLoading";
@@ -29,7 +33,14 @@ function renderVoices() {
   settings.render();
   dialogue.begin();
   list.render();
+  shared.render();
   maker.render();
+  styleMaker.render();
+}
+
+function showStyle(voiceId) {
+  if (voiceId) list.unfold(voiceId);
+  renderVoices();
 }
 
 function body() {
@@ -41,9 +52,9 @@ function speak() {
   stage.perform(ROUTES[spoken], body(), catalogue.rate, spoken === "dialogue" ? dialogue.colours() : [0]);
 }
 
-function preview(id) {
-  const route = `v1/audio/voices/${encodeURIComponent(id)}/preview?response_format=pcm`;
-  stage.perform(route, null, catalogue.rate);
+function preview(id, emotion) {
+  const asked = new URLSearchParams({ response_format: "pcm", ...(emotion && { emotion }) });
+  stage.perform(`v1/audio/voices/${encodeURIComponent(id)}/preview?${asked}`, null, catalogue.rate);
 }
 
 function use(id) {
@@ -68,7 +79,7 @@ function explain(error) {
     byId("turns").closest(".panel").classList.add("is-missing");
   }
   if (error.field === "input" && !byId("panel-speak").hidden) byId("text").focus();
-  if (error.code === "voice_not_found") watch();
+  if (["voice_not_found", "style_not_found"].includes(error.code)) watch();
 }
 
 function openKey() {

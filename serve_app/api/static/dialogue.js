@@ -89,7 +89,9 @@ export class Dialogue {
     const text = element("textarea", { rows: 2, value: turn.text, ariaLabel: t("turnText", { n }), maxLength: 100_000 });
     text.placeholder = t("textHint");
     text.addEventListener("input", () => (turn.text = text.value));
-    const head = element("div", { className: "turn-head" }, this.#voice(turn), this.#emotion(turn), pauseOf(turn));
+    const voice = this.#voice(turn, () => emotion.offer());
+    const emotion = this.#emotion(turn);
+    const head = element("div", { className: "turn-head" }, voice, emotion.field, pauseOf(turn));
     const buttons = element(
       "div",
       { className: "turn-buttons" },
@@ -101,22 +103,28 @@ export class Dialogue {
     return element("li", { className: "turn", ariaLabel: t("turn", { n }) }, label, head, buttons, text);
   }
 
-  #voice(turn) {
+  #voice(turn, onChange) {
     const select = element("select", {});
     refill(select, this.#catalogue.options(), turn.voice);
     turn.voice = select.value;
     select.addEventListener("change", () => {
       turn.voice = select.value;
+      onChange();
       this.#colour();
     });
     return labelled("voice", select);
   }
 
+  // `offer()` fills it anew with what the turn's voice has: a style that this one lacks is neutral.
   #emotion(turn) {
     const select = element("select", {});
-    const names = this.#catalogue.emotionsOf(turn.voice);
-    refill(select, names.map((name) => option(name, emotionName(name))), turn.emotion);
     const intensity = element("input", { type: "range", min: 0, max: 1, step: 0.05, value: turn.intensity });
+    const offer = () => {
+      const names = this.#catalogue.emotionsOf(turn.voice);
+      refill(select, names.map((name) => option(name, emotionName(name))), turn.emotion);
+      turn.emotion = select.value;
+      show();
+    };
     const show = () => {
       turn.intensity = Number(intensity.value);
       intensity.style.setProperty("--at", turn.intensity);
@@ -128,8 +136,8 @@ export class Dialogue {
       show();
     });
     intensity.addEventListener("input", show);
-    show();
-    return element("div", { className: "turn-emotion" }, labelled("emotion", select), strength);
+    offer();
+    return { field: element("div", { className: "turn-emotion" }, labelled("emotion", select), strength), offer };
   }
 
   #button(move, text, label, n, onClick) {

@@ -1,17 +1,24 @@
-// The list of voices: hear one, use it, delete one of your own.
+// The list of voices: hear one, use it, delete one of your own, and the same with the styles it has.
+import { deleteAndTell, deleteButton, rowButton } from "./buttons.js";
 import { byId, element } from "./dom.js";
 import { decimal, onLanguage, t } from "./i18n.js";
+import { styleRow } from "./styles.js";
 import { wordsFor } from "./words.js";
 
 export class VoiceList {
   #catalogue;
-  #asked = null; // the voice whose deletion waits for a second click
+  #unfolded = new Set(); // voices whose styles are shown
 
-  // `onPreview(id)`, `onUse(id)` and `onChange()` tell the rest of the page.
+  // `onPreview(id, style)`, `onUse(id)` and `onChange()` tell the rest of the page.
   constructor(catalogue, { onPreview, onUse, onChange }) {
     Object.assign(this, { onPreview, onUse, onChange });
     this.#catalogue = catalogue;
     onLanguage(() => this.render());
+  }
+
+  // Shows a voice's styles from the next `render` on.
+  unfold(id) {
+    this.#unfolded.add(id);
   }
 
   render() {
@@ -31,57 +38,58 @@ export class VoiceList {
     );
     const buttons = element("div", { className: "row-buttons" }, ...this.#buttons(voice));
     const kind = t(voice.kind === "custom" ? "ownVoices" : "modelVoices");
-    return element("li", { className: "voice", data: { voice: voice.id, kind: voice.kind }, title: kind }, words, buttons);
+    const properties = { className: "voice", data: { voice: voice.id, kind: voice.kind }, title: kind };
+    return element("li", properties, words, buttons, voice.styles?.length ? this.#styles(voice) : null);
   }
 
   #buttons(voice) {
     const { id, name } = voice;
     const made = [
-      button(t("preview"), t("previewNamed", { name }), () => this.onPreview(id)),
-      button(t("use"), t("useNamed", { name }), () => this.onUse(id)),
+      rowButton("preview", "previewNamed", name, () => this.onPreview(id)),
+      rowButton("use", "useNamed", name, () => this.onUse(id)),
     ];
     if (!voice.can_change) return made;
-    const isAsked = this.#asked === id;
-    const [word, label] = isAsked ? ["deleteSure", "deleteSureNamed"] : ["deleteVoice", "deleteNamed"];
-    const remove = button(t(word), t(label, { name }), () => this.#remove(voice));
-    remove.classList.add(isAsked ? "danger" : "quiet");
+    const remove = deleteButton(name, () => this.#delete(voice, name, () => this.#catalogue.remove(id)));
     remove.dataset.remove = id;
-    if (isAsked) remove.addEventListener("blur", () => this.#forget());
     return [...made, remove];
   }
 
-  async #remove({ id, name }) {
-    if (this.#asked !== id) {
-      this.#asked = id;
-      this.render();
-      byId("library").querySelector(".danger").focus();
-      return;
-    }
-    this.#asked = null;
-    try {
-      await this.#catalogue.remove(id);
-      byId("library-said").textContent = t("deleted", { name });
-    } catch (error) {
-      byId("library-said").textContent = wordsFor(error).join(" ");
-    }
+  // Their rows are asked for when they are unfolded.
+  #styles(voice) {
+    const rows = element("ul", { className: "plain" });
+    const summary = element("summary", { textContent: t("stylesOf", { names: voice.styles.join(", ") }) });
+    const details = element("details", { className: "styles", open: this.#unfolded.has(voice.id) }, summary, rows);
+    details.addEventListener("toggle", async () => {
+      this.#unfolded[details.open ? "add" : "delete"](voice.id);
+      if (!details.open) return;
+      try {
+        const styles = await this.#catalogue.stylesOf(voice.id);
+        rows.replaceChildren(...styles.map((each) => this.#styleRow(voice, each)));
+      } catch (error) {
+        byId("library-said").textContent = wordsFor(error).join(" ");
+      }
+    });
+    return details;
+  }
+
+  #styleRow(voice, style) {
+    const onDelete = () => this.#delete(voice, style.id, () => this.#catalogue.removeStyle(style.id, voice.id));
+    return styleRow(style, {
+      onPreview: () => this.onPreview(voice.id, style.id),
+      onDelete: voice.can_change ? onDelete : null,
+    });
+  }
+
+  async #delete(voice, name, ask) {
+    await deleteAndTell(byId("library-said"), name, ask);
     this.onChange();
-    byId("library").querySelector("button")?.focus();
+    const row = byId("library").querySelector(`[data-voice=${CSS.escape(voice.id)}]`) ?? byId("library");
+    (row.querySelector("summary") ?? row.querySelector("button"))?.focus();
   }
-
-  #forget() {
-    if (this.#asked === null) return;
-    this.#asked = null;
-    queueMicrotask(() => this.render());
-  }
-}
-
-function button(text, label, onClick) {
-  return element("button", { type: "button", textContent: text, ariaLabel: label, on: { click: onClick } });
 }
 
 function facts(voice) {
   const parts = [voice.description, voice.licence];
   if (voice.speech_s) parts.push(t("speechS", { s: decimal(voice.speech_s) }));
-  if (voice.styles?.length) parts.push(t("stylesOf", { names: voice.styles.join(", ") }));
   return parts.filter(Boolean).join(" · ");
 }
