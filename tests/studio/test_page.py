@@ -57,6 +57,7 @@ def test_language_is_switched_and_kept(page: Browser, server: Server) -> None:
 
 
 def test_every_control_has_a_name(page: Browser) -> None:
+    page.run("document.querySelectorAll('details').forEach((each) => (each.open = true))")
     for tab in TABS:
         page.click(f"#tab-{tab}")
         nodes = page.command("Accessibility.getFullAXTree")["nodes"]

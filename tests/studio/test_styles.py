@@ -40,7 +40,12 @@ def put_style(client: httpx.Client, style: str, voice: str | None = None) -> Non
 
 def open_voices(browser: Browser, server: Server, language: str = "en", **screen: object) -> None:
     open_studio(browser, server, language, **screen)
-    browser.click("#tab-voices")
+    show_form(browser)
+
+
+def show_form(page: Browser) -> None:
+    page.click("#tab-voices")
+    page.click("#styling summary")
 
 
 def choose_file(page: Browser, folder: Path, content: bytes = WAV) -> None:
@@ -82,7 +87,7 @@ def delete(page: Browser, style: str) -> None:
 def test_uploaded_style_for_all_voices_is_offered_heard_and_deleted(
     page: Browser, server: Server, tmp_path: Path
 ) -> None:
-    page.click("#tab-voices")
+    show_form(page)
     choose_file(page, tmp_path)
     page.fill("#style-description", "slow and low")
     save(page, " Very Calm ", has_consent=True)
@@ -170,7 +175,7 @@ def test_style_that_exists_is_replaced_at_the_second_click(browser: Browser, ser
 
 
 def test_what_cannot_be_saved_is_told_before_it_is_sent(page: Browser, tmp_path: Path) -> None:
-    page.click("#tab-voices")
+    show_form(page)
     save(page, "calm", has_consent=True)
     assert page.run(SAID) == "Record or choose a recording first."
     choose_file(page, tmp_path)
@@ -238,7 +243,7 @@ def test_service_whose_voices_cannot_be_read_speaks_on(browser: Browser, server:
     folder.rename(folder.with_name("away"))
     folder.write_text("no folder")
     open_voices(browser, server)
-    assert browser.run("!document.querySelector('#new-style').hidden")
+    assert browser.run("!document.querySelector('#styling').hidden")
     browser.click("#tab-speak")
     speak(browser)
     browser.wait(IS_OVER)
@@ -250,7 +255,7 @@ def test_service_without_styles_shows_no_form_for_them(browser: Browser, server:
         open_voices(browser, server)
     finally:
         browser.command("Page.removeScriptToEvaluateOnNewDocument", identifier=script)
-    assert browser.run("document.querySelector('#new-style').hidden")
+    assert browser.run("document.querySelector('#styling').hidden")
 
 
 def test_style_of_another_key_is_heard_and_neither_replaced_nor_deleted(browser: Browser, tmp_path: Path) -> None:
@@ -263,7 +268,7 @@ def test_style_of_another_key_is_heard_and_neither_replaced_nor_deleted(browser:
         browser.fill("#key-input", mine)
         browser.run("document.querySelector('#key-form').requestSubmit()")
         browser.wait("!!document.querySelector('[data-style=calm]')")
-        browser.click("#tab-voices")
+        show_form(browser)
         assert browser.run("document.querySelectorAll('[data-style=calm] button').length") == 1
         choose_file(browser, tmp_path)
         save(browser, "calm", has_consent=True)
@@ -294,7 +299,7 @@ def test_styles_fit_every_screen_in_both_languages(
 
 
 def test_style_is_made_by_keyboard_alone(page: Browser, server: Server, tmp_path: Path) -> None:
-    page.click("#tab-voices")
+    show_form(page)
     choose_file(page, tmp_path)
     page.run("document.querySelector('#style-name').focus()")
     page.type("calm")

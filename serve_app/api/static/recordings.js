@@ -79,6 +79,7 @@ export class Recordings {
     if (said.textContent !== text) said.textContent = text;
     said.classList.toggle("is-trouble", isTrouble);
     this.#part("hints").replaceChildren(...hints.map((hint) => element("li", { textContent: hint })));
+    if (text && !this.#recorder) said.scrollIntoView({ block: "nearest" }); // the button may be a screen below
   }
 
   #part(name) {

@@ -128,9 +128,9 @@ export const STRINGS = {
   speechS: ["{s} s of speech", "음성 {s}초"],
 
   newStyle: ["A new style", "새 스타일"],
-  newStyleHint: ["A manner of speaking, such as calm or a whisper, to choose as emotion. One second is enough; best by the speaker of the voice.", "차분한 말투나 속삭임처럼 감정으로 고를 수 있는 말투입니다. 1초면 충분하고, 목소리의 주인이 녹음하면 가장 좋습니다."],
+  newStyleHint: ["A manner of speaking, such as a whisper, that can then be chosen as emotion. One second is enough; the voice's own speaker does it best.", "속삭임처럼 감정에서 고를 수 있는 말투입니다. 1초면 충분하고, 목소리의 주인이 녹음하면 가장 좋습니다."],
   styleNameHint: ["for example calm", "예: calm"],
-  styleOf: ["Belongs to", "쓸 목소리"],
+  styleOf: ["Belongs to", "적용할 목소리"],
   allVoices: ["all voices", "모든 목소리"],
   styleRule: ["Use a–z, 0–9, - and _ for the name.", "이름은 영문 소문자와 숫자, -, _로 지어 주세요."],
   styleIsNeutral: ["Neutral is the voice as it is; use another name.", "neutral은 목소리 그대로를 뜻합니다. 다른 이름을 써 주세요."],

@@ -34,7 +34,7 @@ export class SharedStyles {
   async #delete(id) {
     await deleteAndTell(byId("shared-said"), id, () => this.#catalogue.removeStyle(id, ""));
     this.onChange();
-    (byId("shared-styles").querySelector("button") ?? byId("new-style").querySelector("button")).focus();
+    (byId("shared-styles").querySelector("button") ?? byId("styling").querySelector("summary")).focus();
   }
 }
 

@@ -26,7 +26,7 @@ export class StyleMaker {
   render() {
     const own = this.#catalogue.voices.filter((each) => each.kind === "custom" && each.can_change);
     refill(byId("style-of"), [option("", t("allVoices")), ...own.map((each) => option(each.id, each.name))], "");
-    byId("new-style").hidden = !this.#catalogue.hasStyles;
+    byId("styling").hidden = !this.#catalogue.hasStyles;
     this.#recordings.render();
     this.#show();
   }

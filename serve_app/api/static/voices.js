@@ -58,7 +58,7 @@ export class VoiceList {
   #styles(voice) {
     const rows = element("ul", { className: "plain" });
     const summary = element("summary", { textContent: t("stylesOf", { names: voice.styles.join(", ") }) });
-    const details = element("details", { className: "styles", open: this.#unfolded.has(voice.id) }, summary, rows);
+    const details = element("details", { className: "styles fold", open: this.#unfolded.has(voice.id) }, summary, rows);
     details.addEventListener("toggle", async () => {
       this.#unfolded[details.open ? "add" : "delete"](voice.id);
       if (!details.open) return;
