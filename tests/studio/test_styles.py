@@ -15,7 +15,7 @@ from tests.studio.conftest import open_studio
 from tests.studio.test_page import SCREENS
 from tests.studio.test_speaking import IS_OVER, speak
 
-pytestmark = pytest.mark.slow  # half a minute together
+pytestmark = pytest.mark.slow  # forty seconds together
 
 WAV = write(tone(1.5, 22_050), 22_050)
 SAID = "document.querySelector('#new-style .saying').textContent"
@@ -106,9 +106,7 @@ def test_uploaded_style_for_all_voices_is_offered_heard_and_deleted(
     assert "very-calm" not in chips(page) + emotions_of_turn(page, 1)
 
 
-def test_recorded_style_of_a_voice_is_offered_to_that_voice_alone(
-    browser: Browser, server: Server, tmp_path: Path
-) -> None:
+def test_recorded_style_of_a_voice_is_offered_to_that_voice_alone(browser: Browser, server: Server) -> None:
     make_voice(server.client)
     put_style(server.client, "calm")
     open_voices(browser, server)
