@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from anyascii import anyascii
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
@@ -78,8 +79,11 @@ def checked_id(text: str, field: str) -> str:
 
 
 def id_of(name: str) -> str:
-    """An id for a voice of this name: `Anna's voice` is `anna-s-voice`. Raises RequestError where none can be made."""
-    made = re.sub(r"[^a-z0-9_]+", "-", name.lower()).strip("-_")[:64].rstrip("-_")
+    """An id for a voice of this name: `Anna's voice` is `anna-s-voice`, `지수` is `jisu`.
+
+    Raises RequestError where none can be made.
+    """
+    made = re.sub(r"[^a-z0-9_]+", "-", anyascii(name).lower()).strip("-_")[:64].rstrip("-_")
     if not made:
         raise RequestError("No id can be made of this name; send one, such as my-voice, in `id`.", field="id")
     return made

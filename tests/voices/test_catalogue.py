@@ -423,7 +423,8 @@ def test_id_made_of_a_name_is_one_or_none(name: str) -> None:
 
 
 def test_id_made_of_a_name_is_readable() -> None:
-    assert [id_of(name) for name in ("Anna", " Anna's voice! ", "a_b-c")] == ["anna", "anna-s-voice", "a_b-c"]
+    names = ("Anna", " Anna's voice! ", "a_b-c", "지수", "晴子", "Алёна")
+    assert [id_of(name) for name in names] == ["anna", "anna-s-voice", "a_b-c", "jisu", "qingzi", "alena"]
 
 
 IDS = st.from_regex(r"[a-z0-9][a-z0-9_-]{0,63}", fullmatch=True)
