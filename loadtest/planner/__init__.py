@@ -1,0 +1,1 @@
+"""How many replicas a traffic needs: a simulation of the fleet by events, fed with measured times of one replica."""
