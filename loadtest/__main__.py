@@ -1,4 +1,7 @@
-"""`python -m loadtest …`: each command starts the real service, tests it, prints what it found, and stops it."""
+"""`python -m loadtest …`: commands that start the real service, test it, print what they found, and stop it.
+
+`plan` alone starts nothing: it simulates a fleet.
+"""
 
 import asyncio
 import json
@@ -17,6 +20,7 @@ from loadtest.experiments.command import experiment
 from loadtest.ingress_parts import part_lines
 from loadtest.overload import Overload, OverloadOptions
 from loadtest.overload_report import overload_checks, overload_json, overload_lines
+from loadtest.planner.command import plan
 from loadtest.scale_out import ScaleOptions, measure
 from loadtest.scale_out_report import scale_checks, scale_json, scale_lines
 from loadtest.server import RunningService, serving
@@ -29,8 +33,8 @@ from serve_app.errors import ServiceError
 from serve_app.settings import Settings, make_settings
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Load tests of the service, on 127.0.0.1.")
-
 app.command()(capacity)
+app.command()(plan)
 app.command()(compare)
 app.command()(experiment)
 

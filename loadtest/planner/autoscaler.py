@@ -1,8 +1,8 @@
 """Serve's own autoscaling under the simulation's clock: Ray's decision with its delays, around the service's policy.
 
 What is real: the policy that `serve_app.deployment` gives to Serve, `AutoscalingConfig` and `AutoscalingContext`, and
-Ray's wrapper that applies factors, delays and the start from nothing. What is played: reports of replicas, averaged over
-the look-back, and the time, which Ray's module reads from the name `time` in it.
+Ray's wrapper that applies factors, delays and the start from nothing. What is played: reports of replicas, averaged
+over the look-back, and the time, which Ray's module reads from the name `time` in it.
 """
 
 from collections import deque
@@ -29,7 +29,7 @@ class Autoscaler:
     def __init__(self, config: AutoscalingConfig, slots: int, target: int, share: float = 1.0) -> None:
         self.config, self.target = config, target
         self._slots, self._share = slots, share
-        policy = config.policy.get_policy()  # type: ignore[no-untyped-call]
+        policy = config.policy.get_policy()
         self._decide = autoscaling_policy._apply_autoscaling_config(policy)
         self._state: dict[str, Any] = {}
         self._queued: deque[int] = deque(maxlen=SAMPLES_KEPT)
@@ -89,9 +89,10 @@ def _mean(values: "deque[int] | deque[float]") -> float:
 @contextmanager
 def _ray_clock(now_s: float) -> Iterator[None]:
     """Ray's policy module asks `time.time()`; for as long as this is open, it is told `now_s`."""
-    real = autoscaling_policy.time
-    autoscaling_policy.time = SimpleNamespace(time=lambda: now_s, monotonic=lambda: now_s)  # type: ignore[attr-defined]
+    names = vars(autoscaling_policy)
+    real = names["time"]
+    names["time"] = SimpleNamespace(time=lambda: now_s)
     try:
         yield
     finally:
-        autoscaling_policy.time = real  # type: ignore[attr-defined]
+        names["time"] = real

@@ -153,16 +153,15 @@ class EngineModel:
     def _render(self) -> float:
         """Makes what is due, most urgent first, up to a bound. Returns the seconds it takes."""
         profile = self._profile
-        budget, num_windows = profile.max_render_frames, 0
+        budget = profile.max_render_frames
         by_width: dict[int, int] = {}
         if len(self._due) > 1:
             self._due.sort(key=_wanted_s)
-        for sentence in self._due:
+        for index, sentence in enumerate(self._due):
             width, last = sentence.next_window(profile.max_window_frames)
-            if num_windows and width > budget:
+            if index and width > budget:
                 break
             budget -= width
-            num_windows += 1
             by_width[width] = by_width.get(width, 0) + 1
             audio_s = (last - sentence.num_out) * FRAME_S
             sentence.hand_over(last)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from loadtest.planner.profile import Profile
+from loadtest.planner.profile import STRICT, Profile
 from serve_app.errors import SettingsError
 from serve_app.settings import Settings, make_settings
 
@@ -40,6 +40,8 @@ class Failure:
     afterwards, in times what it would be: what another region's failure brings.
     """
 
+    __pydantic_config__ = STRICT
+
     at_s: float
     share: float = 0.0
     takes_nodes: bool = True
@@ -54,6 +56,8 @@ class Failure:
 @dataclass(frozen=True)
 class Cluster:
     """What surrounds the replicas."""
+
+    __pydantic_config__ = STRICT
 
     node_start_s: float = 120.0  # from the autoscaler's wish to a node that can start a process
     node_idle_s: float = 300.0  # until a node without a replica is given back

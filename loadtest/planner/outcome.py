@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from loadtest.planner.fleet import Fleet
+from loadtest.planner.profile import STRICT
 from loadtest.planner.request import Ending, Request
 from loadtest.planner.traffic import Floats
 
@@ -18,6 +19,8 @@ class Objective:
     """What must hold. Times hold in each window of the traffic, so that a quiet night does not excuse a morning; errors
     are counted over all of it.
     """
+
+    __pydantic_config__ = STRICT
 
     ttfa_p95_s: float = 1.0
     rtf_p95: float = 1.0

@@ -1,16 +1,12 @@
 """Measured times of one replica, from a JSON file. Nothing here is guessed: what a file leaves out is an error."""
 
-import json
+import datetime
 from collections.abc import Sequence
-from datetime import date
 from math import ceil
-from pathlib import Path
 from typing import Annotated, Any, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from serve_app.errors import SettingsError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 FRAME_S = 256 / 24_000  # of audio in one frame of the vocoder
 CODES_PER_S = 22_050 / 1_024
@@ -20,8 +16,13 @@ Seconds = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 
 
+STRICT = ConfigDict(extra="forbid", strict=True)
+
+
 class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    """An unknown key is an error, and so is a number in quotes."""
+
+    model_config = ConfigDict(**STRICT, frozen=True)
 
 
 class Measured(Strict):
@@ -29,7 +30,7 @@ class Measured(Strict):
 
     machine: str = Field(min_length=1)
     version: str = Field(min_length=1)
-    date: Annotated[date, Field(strict=False)]
+    date: datetime.date
     how: str = Field(min_length=1)  # the command
 
 
@@ -53,12 +54,12 @@ class Profile(Strict):
 
     name: str = Field(min_length=1)
     measured: Measured
-    decode_steps: tuple[DecodeStep, ...] = Field(min_length=1, strict=False)
+    decode_steps: tuple[DecodeStep, ...] = Field(min_length=1)
     is_rounded_up: bool = False  # a step costs what the next larger batch of the table does, as with CUDA graphs
     prefill_pass_s: Seconds  # of one pass that reads prefixes
     prefill_row_s: Seconds  # and of each of their rows
     vocoder_s_per_audio_s: Seconds | None = None  # either this,
-    vocoder_passes: tuple[VocoderPass, ...] = Field((), strict=False)  # or a table
+    vocoder_passes: tuple[VocoderPass, ...] = ()  # or a table
     request_s: Seconds  # HTTP, Ray and the preparation of the text, before the engine
     voice_s: Seconds  # encoding of a voice that the fleet has not met
     does_voice_stall: bool = True  # the engine's steps wait meanwhile
@@ -99,22 +100,6 @@ class Profile(Strict):
 
 def _repeats(values: Sequence[Any]) -> bool:
     return len(set(values)) < len(values)
-
-
-def load_profile(path: Path) -> Profile:
-    """Raises `SettingsError` that names the file and every field that is wrong."""
-    try:
-        return Profile.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise SettingsError(f"{path} cannot be read: {error.strerror}. Give the file of a measured profile.") from None
-    except ValueError as error:
-        raise SettingsError(f"{path} is no profile: {_reasons(error)}. docs/capacity.md says what it holds.") from None
-
-
-def _reasons(error: ValueError) -> str:
-    if not isinstance(error, ValidationError):
-        return str(error)
-    return "; ".join(f"{'.'.join(map(str, each['loc'])) or 'it'}: {each['msg']}" for each in error.errors())
 
 
 class StepTimes:

@@ -12,6 +12,7 @@ from loadtest.planner.traffic import constant
 from serve_app.errors import SettingsError
 
 SEARCHED_REPLICAS = 24  # simulated while searching; what is found is then confirmed by as many as the scenario allows
+LEAST_SIMULATED = 4  # replicas that stand for `min_replicas`, where so many are simulated at all
 MAX_REPLICAS = 10_000
 HEADROOM = 1.5  # the autoscaled fleet may grow to so many times the fixed one
 RATE_DURATION_S = 900.0
@@ -44,10 +45,10 @@ class Search:
     log: Log
     num_runs: int = 0
 
-    def fixed(self) -> Found:
-        """The least number of replicas that never changes."""
-        low = self._floor()
-        number = _least(low, self._doubled(low, self._keeps_fixed), self._keeps_fixed)
+    def fixed(self, most: int = MAX_REPLICAS) -> Found:
+        """The least number of replicas that never changes. Raises `SettingsError` where `most` are too few."""
+        low, high = self._bracket(most)
+        number = _least(low, high, self._keeps_fixed)
         return self._confirmed(number, lambda count: replace(self._scaling, min_replicas=count, max_replicas=count))
 
     def autoscaled(self, fixed: Found) -> Found | None:
@@ -59,45 +60,54 @@ class Search:
         least = _least(1, needed, lambda count: count == needed or self._keeps(count, most))
         if least == needed:
             return None
-        most = _least(needed, most, lambda count: count == most or self._keeps(least, count))
+        highest = _least(needed, most, lambda count: count == most or self._keeps(least, count))
         found = self._confirmed(
             least,
-            lambda count: replace(self._scaling, min_replicas=min(count, most), max_replicas=most),
-            last=most,
+            lambda count: replace(self._scaling, min_replicas=count, max_replicas=max(count, highest)),
+            last=needed,
         )
-        return found if self.objective and found.outcome.keeps(self.objective) else None
+        return found if found.outcome.keeps(self.objective) else None
 
     @property
     def _scaling(self) -> Scaling:
         return self.scenario.scaling
 
-    def _floor(self) -> int:
-        """Fewer could not speak the traffic's busiest moment, even with full slots and nothing else to do."""
-        audio_s = self.scenario.curve.mean_hz * self.scenario.workload.mean_audio_s()
-        return max(1, floor(0.5 * audio_s / audio_s_per_s(self.scenario.profile)))
-
-    def _doubled(self, low: int, keeps: Keeps) -> int:
-        number = max(2, low)
-        while not keeps(number):
-            if number >= MAX_REPLICAS:
-                raise SettingsError(f"{MAX_REPLICAS} replicas do not keep the objective: relax it, or look at one alone")
-            number = min(MAX_REPLICAS, number * 2)
-        return number
+    def _bracket(self, most: int) -> tuple[int, int]:
+        """A number below which no fleet keeps the objective, and one that does."""
+        busy_s = self.scenario.curve.peak_hz * self.scenario.workload.mean_audio_s()
+        low, number = 1, max(1, floor(busy_s / audio_s_per_s(self.scenario.profile)))
+        while not self._keeps_fixed(min(number, most)):
+            if number >= most:
+                raise SettingsError(
+                    f"{most} replicas do not keep the objective: relax it, or look at one replica alone"
+                )
+            low, number = number + 1, number * 2
+        return low, min(number, most)
 
     def _keeps_fixed(self, number: int) -> bool:
         return self._keeps(number, number)
 
     def _keeps(self, least: int, most: int) -> bool:
         scaling = replace(self._scaling, min_replicas=least, max_replicas=most)
-        scenario = replace(self.scenario, scaling=scaling, most_simulated=SEARCHED_REPLICAS)
-        outcome = self._run(scenario)
+        simulated = min(self.scenario.most_simulated, max(SEARCHED_REPLICAS, ceil(LEAST_SIMULATED * most / least)))
+        outcome = self._run(replace(self._with(scaling), most_simulated=simulated))
         self._say(scaling, outcome)
         return outcome.keeps(self.objective)
+
+    def _with(self, scaling: Scaling) -> Scenario:
+        """An autoscaled fleet begins with its part of what the peak needs."""
+        curve = self.scenario.curve
+        initial = ceil(scaling.max_replicas / HEADROOM * curve.rate_hz(0.0) / max(curve.peak_hz, 1e-9))
+        return replace(
+            self.scenario,
+            scaling=scaling,
+            initial_replicas=min(scaling.max_replicas, max(scaling.min_replicas, initial)),
+        )
 
     def _confirmed(self, number: int, scaling_of: Callable[[int], Scaling], last: int = MAX_REPLICAS) -> Found:
         """The fleet simulated as exactly as the scenario asks; a little larger where that shows it too small."""
         while True:
-            scenario = replace(self.scenario, scaling=scaling_of(number))
+            scenario = self._with(scaling_of(number))
             outcome = self._run(scenario)
             if outcome.keeps(self.objective) or number >= last:
                 return Found(scenario, outcome, self.num_runs)

@@ -33,7 +33,7 @@ class Scenario:
     curve: Curve
     workload: Workload
     scaling: Scaling
-    cluster: Cluster = Cluster()
+    cluster: Cluster = field(default_factory=Cluster)
     failures: tuple[Failure, ...] = ()
     initial_replicas: int | None = None  # None: the least
     most_simulated: int = EXACT_REPLICAS

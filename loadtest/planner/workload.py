@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from loadtest.planner.profile import Profile
+from loadtest.planner.profile import STRICT, Profile
 from serve_app.engine.scheduler import PREFIX_EXTRA_ROWS
 from serve_app.errors import SettingsError
 
@@ -17,6 +17,8 @@ MAX_CODES = 450  # a sentence that would take more is split
 @dataclass(frozen=True)
 class Workload:
     """`lengths`, where given, are drawn from as they are; else characters follow the distribution."""
+
+    __pydantic_config__ = STRICT
 
     median_chars: float = 120.0
     distribution: Literal["lognormal", "exponential", "fixed"] = "lognormal"
