@@ -117,6 +117,15 @@ class Figures:
 
 
 @dataclass(frozen=True)
+class Window:
+    """Requests sent from `start_s` until `end_s`."""
+
+    start_s: float
+    end_s: float
+    figures: Figures
+
+
+@dataclass(frozen=True)
 class Outcome:
     """`share` is the part of the fleet that was simulated; replicas and seconds paid for are those of the whole."""
 
@@ -127,7 +136,7 @@ class Outcome:
     paid_s: float  # node-seconds
     num_unfinished: int
     num_events: int
-    wall_s: float
+    cpu_s: float
 
     @property
     def audio_s(self) -> float:
@@ -142,25 +151,25 @@ class Outcome:
     def figures(self) -> Figures:
         return self._figures(np.ones(len(self.tables.sent_s), dtype=bool), self.num_unfinished)
 
-    def windows(self, window_s: float) -> list[tuple[float, Figures]]:
-        """From when, and what was: parts of `window_s`, joined where they hold few requests."""
+    def windows(self, window_s: float) -> list[Window]:
+        """Parts of `window_s`, joined where they hold few requests."""
         sent_s = self.tables.sent_s
-        found: list[tuple[float, Figures]] = []
+        found: list[Window] = []
         start_s, end_s = 0.0, window_s
         while start_s < self.duration_s:
             is_last = end_s >= self.duration_s
             chosen = (sent_s >= start_s) & ((sent_s < end_s) | is_last)
             if chosen.sum() >= MIN_WINDOW_REQUESTS or (is_last and (chosen.any() or not found)):
-                found.append((start_s, self._figures(chosen)))
+                found.append(Window(start_s, min(end_s, self.duration_s), self._figures(chosen)))
                 start_s = end_s
             elif is_last:
                 break
             end_s += window_s
         return found
 
-    def worst(self, objective: Objective) -> tuple[float, Figures]:
+    def worst(self, objective: Objective) -> Window:
         """The window with the latest first audio."""
-        return max(self.windows(objective.window_s), key=lambda each: _rank(each[1].ttfa_p95_s))
+        return max(self.windows(objective.window_s), key=lambda each: _rank(each.figures.ttfa_p95_s))
 
     def keeps(self, objective: Objective) -> bool:
         """A run in which nothing was asked keeps all."""
@@ -168,7 +177,7 @@ class Outcome:
             return True
         if self.figures.error_share > objective.max_error_share:
             return False
-        return all(figures.keeps_times(objective) for _, figures in self.windows(objective.window_s))
+        return all(each.figures.keeps_times(objective) for each in self.windows(objective.window_s))
 
     def _figures(self, chosen: npt.NDArray[np.bool_], num_unfinished: int = 0) -> Figures:
         tables = self.tables

@@ -80,9 +80,9 @@ def _struck(asked: Asked, name: str, found: Found) -> Struck:
 def recovery_s(outcome: Outcome, objective: Objective, failure: Failure, window_s: float = 60.0) -> float | None:
     """From the failure until the last minute that was too slow, or refused too many, is over; 0 where none was."""
     bad = [
-        start_s + window_s - failure.at_s
-        for start_s, figures in outcome.windows(window_s)
-        if not figures.keeps_times(objective) or figures.error_share > objective.max_error_share
+        each.end_s - failure.at_s
+        for each in outcome.windows(window_s)
+        if not each.figures.keeps_times(objective) or each.figures.error_share > objective.max_error_share
     ]
     last_s = max(bad, default=0.0)
     return None if last_s >= outcome.duration_s - failure.at_s else max(0.0, last_s)

@@ -23,9 +23,9 @@ def plot_outcome(outcome: Outcome, curve: Curve, objective: Objective, title: st
     for name, style in (("running", "-"), ("wanted", "--"), ("paid", ":")):
         fleet.step(minutes, outcome.timeline.column(name), style, where="post", linewidth=1.2, label=f"replicas {name}")
     windows = outcome.windows(MINUTE_S)
-    starts = np.array([start_s for start_s, _ in windows]) / MINUTE_S
-    waits.step(starts, [each.ttfa_p95_s for _, each in windows], where="post", label="TTFA p95, s")
-    waits.step(starts, [each.rtf_p95 for _, each in windows], where="post", label="RTF p95")
+    starts = np.array([each.start_s for each in windows]) / MINUTE_S
+    waits.step(starts, [each.figures.ttfa_p95_s for each in windows], where="post", label="TTFA p95, s")
+    waits.step(starts, [each.figures.rtf_p95 for each in windows], where="post", label="RTF p95")
     waits.axhline(objective.ttfa_p95_s, color="tab:red", linewidth=0.8, label="TTFA allowed")
     waits.set_xlabel("minutes")
     traffic.set_title(title, fontsize=10)

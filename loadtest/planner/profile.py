@@ -2,7 +2,6 @@
 
 import datetime
 from collections.abc import Sequence
-from math import ceil
 from typing import Annotated, Any, Self
 
 import numpy as np
@@ -156,12 +155,18 @@ def _by_batch(profile: Profile, length: int) -> list[float]:
     return [0.0] + [float(np.interp(batch, batches, seconds)) for batch in range(1, profile.slots + 1)]
 
 
+def rtf_at(profile: Profile, batch: int, mean_cached: float = 256.0) -> float:
+    """Seconds that a second of audio of each of `batch` running sentences takes: below 1 a stream keeps up. Prefixes of
+    newcomers come on top.
+    """
+    times = StepTimes(profile)
+    window = profile.max_window_frames * profile.max_window_batch
+    render_s = batch * times.vocoder_s(window) / window / FRAME_S
+    return times.decode_s(batch, mean_cached) * profile.codes_per_s + render_s
+
+
 def audio_s_per_s(profile: Profile, mean_cached: float = 256.0) -> float:
     """Audio seconds a replica with full slots makes in a second, prefixes and requests' other costs left out: what it
     cannot exceed.
     """
-    times = StepTimes(profile)
-    code_s = times.decode_s(profile.slots, mean_cached) / profile.slots
-    window = profile.max_window_frames * profile.max_window_batch
-    frame_s = times.vocoder_s(window) / window
-    return 1.0 / (code_s * profile.codes_per_s + frame_s * ceil(1.0 / FRAME_S))
+    return profile.slots / rtf_at(profile, profile.slots, mean_cached)

@@ -7,8 +7,9 @@ from typing import Any
 
 from loadtest.planner.chart_values import as_yaml, chart_values
 from loadtest.planner.money import cost, cost_per_audio_hour, requests_a_day
-from loadtest.planner.outcome import Figures, Outcome
+from loadtest.planner.outcome import Outcome
 from loadtest.planner.plan import Plan
+from loadtest.planner.profile import rtf_at
 from loadtest.planner.request import Ending
 from loadtest.planner.search import Found
 from loadtest.verdict import table
@@ -59,7 +60,7 @@ def _target(plan: Plan) -> float:
 
 
 def _row(plan: Plan, name: str, outcome: Outcome) -> list[str]:
-    figures, (_, worst) = outcome.figures, outcome.worst(plan.asked.objective)
+    figures, worst = outcome.figures, outcome.worst(plan.asked.objective).figures
     running = outcome.timeline.column("running")
     return [
         name,
@@ -84,6 +85,11 @@ def _money(plan: Plan, outcome: Outcome) -> str:
 def _one_replica(plan: Plan) -> Iterator[str]:
     rate_hz = plan.offer.highest_rate_hz
     yield f"One replica carries {rate_hz:.3g} requests/s within the objective: {requests_a_day(rate_hz):,.0f} a day."
+    aimed = min(plan.asked.scenario.profile.slots, round(_target(plan)))
+    yield (
+        f"With {aimed} sentences at once, which autoscaling aims at, each takes "
+        f"{rtf_at(plan.asked.scenario.profile, aimed):.2f} s for a second of audio, newcomers left out."
+    )
     if "fixed" in plan.fleets and "autoscaled" not in plan.fleets:
         yield "No autoscaled fleet that begins smaller is in time: its replicas come too late."
 
@@ -154,7 +160,7 @@ def _effort(plan: Plan) -> Iterator[str]:
     simulated = min(size, found.scenario.most_simulated)
     yield ""
     yield (
-        f"Simulated: {simulated} of {size} replicas ({name}), {outcome.num_events:,} events, {outcome.wall_s:.1f} s; "
+        f"Simulated: {simulated} of {size} replicas ({name}), {outcome.num_events:,} events, {outcome.cpu_s:.1f} s; "
         f"at this load an hour of 100 replicas takes {seconds_of_100_replica_hours(found):.0f} s."
     )
     if plan.sampling_error is not None:
@@ -164,7 +170,7 @@ def _effort(plan: Plan) -> Iterator[str]:
 def seconds_of_100_replica_hours(found: Found) -> float:
     """What an hour of 100 such replicas would take to simulate, all of them, on this machine now."""
     simulated = found.outcome.timeline.column("running").mean() * found.outcome.share
-    return float(found.outcome.wall_s * 100.0 / max(simulated, 1.0) * HOUR_S / found.outcome.duration_s)
+    return float(found.outcome.cpu_s * 100.0 / max(simulated, 1.0) * HOUR_S / found.outcome.duration_s)
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:
@@ -212,11 +218,11 @@ def _fleet_json(plan: Plan, found: Found) -> dict[str, Any]:
 
 
 def _outcome_json(plan: Plan, outcome: Outcome) -> dict[str, Any]:
-    start_s, worst = outcome.worst(plan.asked.objective)
+    worst = outcome.worst(plan.asked.objective)
     return {
         "keeps_objective": outcome.keeps(plan.asked.objective),
         "all": asdict(outcome.figures),
-        "worst_window": {"start_s": start_s, **_times(worst)},
+        "worst_window": asdict(worst),
         "endings": {ending.name.lower(): outcome.num_of(ending) for ending in Ending},
         "share_simulated": outcome.share,
         "node_hours": outcome.paid_s / HOUR_S,
@@ -224,13 +230,9 @@ def _outcome_json(plan: Plan, outcome: Outcome) -> dict[str, Any]:
         "cost_per_audio_hour": cost_per_audio_hour(outcome, plan.asked.price_per_hour),
         "audio_hours": outcome.audio_s / HOUR_S,
         "num_events": outcome.num_events,
-        "wall_s": outcome.wall_s,
+        "cpu_s": outcome.cpu_s,
         "timeline": {"names": outcome.timeline.NAMES, "rows": outcome.timeline.rows[::60]},
     }
-
-
-def _times(figures: Figures) -> dict[str, Any]:
-    return asdict(figures)
 
 
 def _without_nan(value: Any) -> Any:

@@ -124,7 +124,7 @@ class Search:
         verdict = "keeps the objective" if outcome.keeps(self.objective) else "does not"
         self.log(
             f"{size} replicas: {verdict} (TTFA p95 {figures.ttfa_p95_s:.2f} s, RTF p95 {figures.rtf_p95:.2f}, "
-            f"{figures.stalled_share:.1%} stalled, {figures.error_share:.2%} errors; {outcome.wall_s:.1f} s)"
+            f"{figures.stalled_share:.1%} stalled, {figures.error_share:.2%} errors; {outcome.cpu_s:.1f} s)"
         )
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from loadtest.planner.engine import EngineModel
-from loadtest.planner.events import Events
+from loadtest.planner.events import Events, without_garbage_collection
 from loadtest.planner.profile import FRAME_S, StepTimes
 from loadtest.planner.request import CONTEXT_FRAMES, Request, Sentence
 from serve_app.engine.renderer import AudioStream
@@ -30,7 +30,8 @@ class Bench:
         for sent_s, num_codes in zip(np.cumsum(gaps_s), codes, strict=True):
             request = Request(float(sent_s), (1, int(num_codes), 40), is_cold=False, is_streamed=False)
             self.events.at(float(sent_s), self._send, request)
-        self.events.run(float("inf"))
+        with without_garbage_collection():
+            self.events.run(float("inf"))
         # reading a prefix gives the first code, and takes no time here
         self.wait_s = float(np.mean(self.sojourns_s)) - float(codes.mean() - 1) * STEP_S
 
@@ -58,10 +59,11 @@ def test_one_slot_of_fixed_service_is_m_d_1(use: float) -> None:
     assert bench.wait_s == pytest.approx(expected_s, rel=0.05)
 
 
-@pytest.mark.parametrize(("slots", "use"), [(4, 0.8), (8, 0.8)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("slots", "use"), [(4, 0.7), (8, 0.7)])
 def test_slots_with_exponential_lengths_are_m_m_c(slots: int, use: float) -> None:
     """Steps are short beside the wait: that a newcomer joins at the end of one is not seen."""
-    rng, number = np.random.default_rng(2), 100_000
+    rng, number = np.random.default_rng(2), 80_000
     codes = np.maximum(1, np.ceil(rng.exponential(300.0, number)))
     service_s = float(codes.mean()) * STEP_S
     bench = Bench(slots, codes, rng.exponential(service_s / (slots * use), number))
