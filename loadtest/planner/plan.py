@@ -10,6 +10,7 @@ from loadtest.planner.search import Found, Log, Search, highest_rate_hz
 from loadtest.planner.simulation import Scenario, simulate
 from serve_app.errors import SettingsError
 
+CALM_WINDOWS = 3
 FAILURE_HEADROOM = 8  # times the fleet without a failure, up to which one that survives it is looked for
 
 
@@ -78,14 +79,17 @@ def _struck(asked: Asked, name: str, found: Found) -> Struck:
 
 
 def recovery_s(outcome: Outcome, objective: Objective, failure: Failure, window_s: float = 60.0) -> float | None:
-    """From the failure until the last minute that was too slow, or refused too many, is over; 0 where none was."""
-    bad = [
-        each.end_s - failure.at_s
-        for each in outcome.windows(window_s)
-        if not each.figures.keeps_times(objective) or each.figures.error_share > objective.max_error_share
-    ]
-    last_s = max(bad, default=0.0)
-    return None if last_s >= outcome.duration_s - failure.at_s else max(0.0, last_s)
+    """From the failure until the objective holds for `CALM_WINDOWS` minutes in a row, or longer parts where a minute has
+    few requests: a bad minute much later is chance. None where it does not before the end.
+    """
+    after = [each for each in outcome.windows(window_s) if each.end_s > failure.at_s]
+    num_calm = 0
+    for index, each in enumerate(after):
+        keeps = each.figures.keeps_times(objective) and each.figures.error_share <= objective.max_error_share
+        num_calm = num_calm + 1 if keeps else 0
+        if num_calm == CALM_WINDOWS:
+            return max(0.0, after[index + 1 - CALM_WINDOWS].start_s - failure.at_s)
+    return None
 
 
 def _surviving(asked: Asked, fixed: Found, log: Log) -> Found | None:

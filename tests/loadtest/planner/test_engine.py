@@ -63,8 +63,8 @@ def test_one_slot_of_fixed_service_is_m_d_1(use: float) -> None:
 @pytest.mark.parametrize(("slots", "use"), [(4, 0.7), (8, 0.7)])
 def test_slots_with_exponential_lengths_are_m_m_c(slots: int, use: float) -> None:
     """Steps are short beside the wait: that a newcomer joins at the end of one is not seen."""
-    rng, number = np.random.default_rng(2), 80_000
-    codes = np.maximum(1, np.ceil(rng.exponential(300.0, number)))
+    rng, number = np.random.default_rng(2), 100_000
+    codes = np.maximum(1, np.ceil(rng.exponential(3_000.0, number)))
     service_s = float(codes.mean()) * STEP_S
     bench = Bench(slots, codes, rng.exponential(service_s / (slots * use), number))
     expected_s = erlang_c(slots, slots * use) * service_s / (slots * (1.0 - use))
