@@ -79,8 +79,8 @@ def _struck(asked: Asked, name: str, found: Found) -> Struck:
 
 
 def recovery_s(outcome: Outcome, objective: Objective, failure: Failure, window_s: float = 60.0) -> float | None:
-    """From the failure until the objective holds for `CALM_WINDOWS` minutes in a row, or longer parts where a minute has
-    few requests: a bad minute much later is chance. None where it does not before the end.
+    """From the failure until the objective holds for `CALM_WINDOWS` minutes in a row, or longer parts where a minute
+    has few requests: a bad one much later is chance. None where it does not before the end.
     """
     after = [each for each in outcome.windows(window_s) if each.end_s > failure.at_s]
     num_calm = 0
