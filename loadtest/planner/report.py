@@ -34,6 +34,8 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     yield from _one_replica(plan)
     for name, found in _all_fleets(plan):
         yield from _movement(name, found)
+    if (over := overshoot(plan)) is not None:
+        yield f"Overshoot: {over:.2f} times the fixed fleet were wanted at most."
     yield from _failure_lines(plan)
     yield from _break_even_lines(plan)
     yield from _effort(plan)
