@@ -4,7 +4,9 @@ Serve's controller calls `replicas_wanted` ten times a second with what the repl
 `look_back_period_s`; bounds and delays are Serve's own and come after it.
 """
 
+import math
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +20,7 @@ POLICY = "serve_app.deployment.autoscaling:replicas_wanted"
 TARGET_LOAD = 0.75  # of the slots: more wanted than that, and another replica is started before anyone waits
 LATE_S = 0.5  # a sentence that waits longer for its slot is late, whatever the slots say
 LOOK_BACK_S = 5.0
+FALLING_SINCE, PEAK = "xtts_falling_since", "xtts_peak"  # what the policy remembers between two calls
 REPORT_PERIOD_S = 1.0
 # Read by Serve's processes at their start. Their defaults of 10 s would hide a queue for as long.
 REPORT_VARIABLES = (
@@ -48,7 +51,7 @@ def load_report(load: ServiceLoad) -> dict[str, float]:
 
 
 def replicas_wanted(context: AutoscalingContext) -> tuple[float, dict[str, Any]]:
-    """Serve's interface: the number of replicas, a fraction, and no state."""
+    """Serve's interface: the number of replicas, a fraction, and what to remember."""
     metrics = context.aggregated_metrics or {}
     slots = _values(metrics, "slots")
     load = FleetLoad(
@@ -59,7 +62,9 @@ def replicas_wanted(context: AutoscalingContext) -> tuple[float, dict[str, Any]]
         running_requests=context.total_running_requests,
         queued_requests=context.total_queued_requests,
     )
-    return wanted_for(load, context.current_num_replicas, context.target_num_replicas), {}
+    target = context.target_num_replicas
+    wanted = wanted_for(load, context.current_num_replicas, target)
+    return steadied(wanted, target, context.policy_state or {}, context.current_time or time.time())
 
 
 def wanted_for(load: FleetLoad, num_running: int, num_target: int) -> float:
@@ -71,6 +76,24 @@ def wanted_for(load: FleetLoad, num_running: int, num_target: int) -> float:
     wanted = wanted_slots / (TARGET_LOAD * load.slots / load.num_reports)
     is_late = load.oldest_wait_s > LATE_S
     return max(wanted, num_running + 1) if is_late else wanted
+
+
+def steadied(wanted: float, num_target: int, state: Mapping[str, Any], now_s: float) -> tuple[float, dict[str, Any]]:
+    """While fewer are wanted than there are: the most that were wanted in that time.
+
+    When its delay is over, Serve goes to what is wanted in that moment, and a moment in which few happen to speak would
+    empty the fleet.
+    """
+    since_s, peak = state.get(FALLING_SINCE), state.get(PEAK)
+    if math.ceil(wanted) >= num_target:
+        since_s, peak = None, None
+    elif since_s is None or peak is None or math.ceil(peak) >= num_target:
+        since_s, peak = now_s, wanted
+    elif now_s - since_s <= LOOK_BACK_S:  # reports are still averaged with what was before
+        peak = wanted
+    else:
+        peak = max(peak, wanted)
+    return wanted if peak is None else peak, {FALLING_SINCE: since_s, PEAK: peak}
 
 
 def _values(metrics: Mapping[str, Mapping[Any, float]], name: str) -> list[float]:

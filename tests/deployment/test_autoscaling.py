@@ -8,7 +8,16 @@ import pytest
 from ray.serve.autoscaling_policy import _apply_autoscaling_config
 
 from serve_app.deployment.application import engine_options
-from serve_app.deployment.autoscaling import FleetLoad, autoscaling_config, load_report, replicas_wanted, wanted_for
+from serve_app.deployment.autoscaling import (
+    FALLING_SINCE,
+    PEAK,
+    FleetLoad,
+    autoscaling_config,
+    load_report,
+    replicas_wanted,
+    steadied,
+    wanted_for,
+)
 from serve_app.settings import Settings
 from serve_app.speech.request import ServiceLoad
 
@@ -35,7 +44,8 @@ def test_what_a_replica_reports_is_what_the_policy_reads() -> None:
     reports = [load_report(ServiceLoad(16, 20, 0.1)), load_report(ServiceLoad(16, 16, 0.2))]
     metrics = {name: {number: report[name] for number, report in enumerate(reports)} for name in reports[0]}
     context = _context(metrics, 2)
-    assert replicas_wanted(cast(Any, context)) == (pytest.approx(3.0), {})
+    wanted, _ = replicas_wanted(cast(Any, context))
+    assert wanted == pytest.approx(3.0)
 
 
 def test_options_follow_from_the_settings() -> None:
@@ -69,7 +79,7 @@ class Fleet:
         self.num_waiting_s += max(0.0, wanted_slots - self.num_running * self.slots)
         report = load_report(ServiceLoad(self.slots, round(share), late_s))
         metrics = {name: dict.fromkeys(range(self.num_running), value) for name, value in report.items()}
-        context = _context(metrics, self.num_running, self.target, self.config, self.state)
+        context = _context(metrics, self.num_running, self.target, self.config, self.state, float(now_s + 1))
         monkeypatch.setattr("ray.serve.autoscaling_policy.time.time", lambda: float(now_s))
         target, self.state = self.decide(cast(Any, context))
         target = min(8, max(1, target))
@@ -110,12 +120,47 @@ def test_fleet_shrinks_once_the_load_is_gone(monkeypatch: pytest.MonkeyPatch) ->
     assert fleet.num_running == 1
 
 
+def test_fleet_shrinks_to_what_was_wanted_and_not_to_what_is_wanted_in_a_moment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """From 90 slots to 48, of which every other second has four."""
+    fleet = Fleet()
+    for now_s in range(1_200):
+        fleet.run(now_s, 90 if now_s < 400 else 48 if now_s % 2 else 4, monkeypatch)
+        assert now_s < 400 or fleet.num_running >= 4
+    assert fleet.num_running == 4
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [
+        ([9.0, 3.0, 3.0], [9.0, 3.0, 3.0]),
+        ([2.0] * 7 + [5.0, 1.0, 1.0], [2.0] * 7 + [5.0, 5.0, 5.0]),  # the most of the fall
+        ([6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 1.0, 1.0], [6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 1.0, 1.0]),  # an average's own fall
+        ([2.0] * 7 + [8.5, 2.0], [2.0] * 7 + [8.5, 2.0]),  # all are wanted again: it begins anew
+    ],
+)
+def test_what_is_told_while_fewer_are_wanted(wanted: list[float], told: list[float]) -> None:
+    state: dict[str, Any] = {}
+    found = []
+    for now_s, each in enumerate(wanted):
+        number, state = steadied(each, 9, state, float(now_s))
+        found.append(number)
+    assert found == told
+
+
+def test_next_fall_begins_where_the_last_one_ended() -> None:
+    number, state = steadied(1.0, 4, {FALLING_SINCE: 0.0, PEAK: 3.5}, 400.0)
+    assert number == 1.0 and state[FALLING_SINCE] == 400.0
+
+
 def _context(
     metrics: dict[str, dict[int, float]],
     num_running: int,
     num_target: int = 1,
     config: Any = None,
     state: dict[str, Any] | None = None,
+    now_s: float = 1.0,
 ) -> SimpleNamespace:
     return SimpleNamespace(
         aggregated_metrics=metrics,
@@ -125,5 +170,6 @@ def _context(
         current_num_replicas=num_running,
         target_num_replicas=num_target,
         policy_state=state or {},
+        current_time=now_s,
         config=config,
     )
