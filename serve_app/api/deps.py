@@ -1,4 +1,7 @@
-"""What handlers need, as annotated dependencies; the state behind them is made once per app in `create_app`."""
+"""What handlers need, as annotated dependencies; the state behind them is made once per app in `create_app`.
+
+All are coroutines, also those that wait for nothing: FastAPI runs a plain function on another thread.
+"""
 
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -41,7 +44,7 @@ class ApiState:
     facts_of_others: dict[str, ServiceStatus] = field(default_factory=dict)  # the same of further models, by name
 
 
-def get_state(request: Request) -> ApiState:
+async def get_state(request: Request) -> ApiState:
     return cast(ApiState, request.app.state.api)
 
 
@@ -117,7 +120,7 @@ class Speaker:
         return self.seen.watch(request, in_time, sample_rate_hz)
 
 
-def get_speaker(state: StateDep, seen: ObservationDep, cleanup: CleanupDep) -> Speaker:
+async def get_speaker(state: StateDep, seen: ObservationDep, cleanup: CleanupDep) -> Speaker:
     return Speaker(state.backend, seen, cleanup, state.settings.first_audio_timeout_s)
 
 

@@ -98,7 +98,7 @@ class Observation:
         self.playback.heard(duration_s, asked_s, came_s)
 
 
-def get_observation(request: Request) -> Observation:
+async def get_observation(request: Request) -> Observation:
     return cast(Observation, request.state.observation)
 
 

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Annotated, cast
 
-from fastapi import Depends
+from fastapi import Depends, Request
 from starlette.requests import HTTPConnection
 
 from serve_app.api.keys import ApiKey
@@ -64,4 +64,8 @@ def get_voice_access(connection: HTTPConnection) -> VoiceAccess:
     return VoiceAccess(state.catalogue, key)
 
 
-VoiceAccessDep = Annotated[VoiceAccess, Depends(get_voice_access)]
+async def _access(request: Request) -> VoiceAccess:
+    return get_voice_access(request)
+
+
+VoiceAccessDep = Annotated[VoiceAccess, Depends(_access)]
