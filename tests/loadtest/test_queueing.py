@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from random import Random
 
 import pytest
@@ -91,6 +92,15 @@ def test_exponential_service_over_http() -> None:
 
 @pytest.mark.slow
 def test_real_time() -> None:
+    """Three tries: whoever else uses the machine can make it slower, and nobody can make it agree."""
+    for _ in range(2):
+        with suppress(AssertionError):
+            _agree_in_real_time()
+            return
+    _agree_in_real_time()
+
+
+def _agree_in_real_time() -> None:
     async def both() -> tuple[list[float], list[float]]:
         return await asyncio.gather(
             totals_over_http_s(Station(1, constant(0.1)), 6.0, 480, TYPICAL_SEED),

@@ -35,7 +35,7 @@ def test_engine_sleeps_as_planned_in_as_many_slots_as_it_has() -> None:
     started_s = time.monotonic()
     first, second, third = ([at_s - started_s for at_s in times] for times in asyncio.run(three()))
     for times in (first, second):
-        assert times == pytest.approx([0.1, 0.15, 0.2], abs=0.04)
+        assert all(planned_s <= at_s < planned_s + 0.5 for planned_s, at_s in zip((0.1, 0.15, 0.2), times, strict=True))
     assert third[0] >= 0.2 + 0.1  # after the slot of another was free
 
 
