@@ -37,11 +37,11 @@ class Stage:
     samples: Samples = field(default_factory=LOUD.copy)
 
     async def generate(self, prompt: Prompt) -> AsyncGenerator[SequenceOutput]:
-        reason = self.endings[len(self.prompts)]
+        reason, is_first = self.endings[len(self.prompts)], not self.prompts
         self.prompts.append(prompt)
         if prompt.chunk_codes:
             yield SequenceOutput(self.samples, 8)
-            await asyncio.sleep(0.05)  # until the listener has it
+            await asyncio.sleep(0.5 if is_first else 0.05)  # the listener has it, and is not yet at the next sentence
         yield SequenceOutput(self.samples, 40, reason)
 
     def count(self, by: str) -> float:
