@@ -147,7 +147,7 @@ def serving(
     with log_path.open("wb") as log:
         process = subprocess.Popen(command, env=environment(own), stdout=log, stderr=log)
     service = RunningService(process, own, log_path, is_ray)
-    with _told_to_end():
+    with told_to_end():
         try:
             service.wait_until_ready()
             yield service
@@ -157,7 +157,7 @@ def serving(
 
 
 @contextmanager
-def _told_to_end() -> Generator[None]:
+def told_to_end() -> Generator[None]:
     """SIGTERM ends this process as Ctrl+C does, so that it takes the service along."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx2
 
-from loadtest.server import free_port, serving
+from loadtest.server import free_port, serving, told_to_end
 from loadtest.target import parse_address
 from loadtest.wire import Address
 from serve_app.bench.serve_process import environment
@@ -83,16 +83,17 @@ def _process(command: Sequence[str], port: int, settings: Settings, log_path: Pa
         process = subprocess.Popen(
             [*command, str(port)], env=_environment(settings), cwd=folder, stdout=log, stderr=subprocess.STDOUT
         )
-    try:
-        _wait_until_ready(process, port, log_path)
-        yield
-    finally:
-        process.terminate()
+    with told_to_end():
         try:
-            process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            _wait_until_ready(process, port, log_path)
+            yield
+        finally:
+            process.terminate()
+            try:
+                process.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def _environment(settings: Settings) -> dict[str, str]:

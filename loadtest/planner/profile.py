@@ -7,8 +7,9 @@ from typing import Annotated, Any, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from serve_app.text.languages import CODES_PER_S
+
 FRAME_S = 256 / 24_000  # of audio in one frame of the vocoder
-CODES_PER_S = 22_050 / 1_024
 FRAMES_PER_CODE = 1.0 / (CODES_PER_S * FRAME_S)
 
 Seconds = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
