@@ -149,10 +149,13 @@ def test_command_measures_the_real_service(mode: str, tmp_path: Path) -> None:
     assert found.exit_code == 0, found.output
     result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
     assert result["differences"] == [] and result["facts"]["model"] == "synthetic:tiny"
-    assert all(stage["summary"]["endings"].keys() == {"ok"} for stage in result["stages"])
-    assert all(stage["summary"]["means"]["CPU, cores"] > 0.2 for stage in result["stages"])
+    # A short stage of an open loop may meet no request at all, and then nothing is computed.
+    assert all(stage["summary"]["endings"].keys() <= {"ok"} for stage in result["stages"])
+    busy = [stage["summary"] for stage in result["stages"] if stage["summary"]["loop"] == "closed"]
+    assert len(busy) >= 2
+    assert all(summary["endings"]["ok"] > 0 and summary["means"]["CPU, cores"] > 0.2 for summary in busy)
     if mode == "--local":  # with Ray a replica reports every ten seconds only
-        assert all(stage["summary"]["means"]["rows in a step"] >= 1.0 for stage in result["stages"])
+        assert all(summary["means"]["rows in a step"] >= 1.0 for summary in busy)
 
 
 def test_command_compares_with_an_earlier_run(record: CapacityRecord, tmp_path: Path) -> None:
