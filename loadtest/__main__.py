@@ -20,6 +20,7 @@ from loadtest.experiments.command import experiment
 from loadtest.ingress_parts import part_lines
 from loadtest.overload import Overload, OverloadOptions
 from loadtest.overload_report import overload_checks, overload_json, overload_lines
+from loadtest.planner.calibrate_command import calibrate
 from loadtest.planner.command import plan
 from loadtest.planner.measure_command import profile
 from loadtest.scale_out import ScaleOptions, measure
@@ -36,6 +37,7 @@ from serve_app.settings import Settings, make_settings
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Load tests of the service, on 127.0.0.1.")
 app.command()(capacity)
 app.command()(profile)
+app.command()(calibrate)
 app.command()(plan)
 app.command()(compare)
 app.command()(experiment)

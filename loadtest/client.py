@@ -11,7 +11,9 @@ from loadtest.heard import Ending, Heard
 from loadtest.judgement import REQUEST_ID, code_of, owes_of_refusal
 from loadtest.timeline import Hearing, Timeline, hearing, timeline
 from loadtest.wire import Address, Answer, End, ask
-from loadtest.workload.request import Request, Way
+from loadtest.workload.request import Format, Request, Way
+from loadtest.workload.workload import Workload
+from serve_app.errors import StartupError
 from serve_app.text.languages import CODES_PER_S, expected_codes
 
 MAX_SAMPLED = 200  # whose requests are kept to be asked again
@@ -42,6 +44,15 @@ class Client:
         if heard.digest and len(self.sampled) < MAX_SAMPLED:
             self.sampled.append((request, heard))
         return heard
+
+    async def warm_up(self, workload: Workload) -> None:
+        """Each voice that the traffic knows speaks once. Raises `StartupError` where one does not."""
+        text = workload.next().text
+        for number, voice in enumerate(workload.known_voices):
+            request = Request(-1 - number, text, voice, Way.STREAM, Format.PCM, speed=1.0, seed=number)
+            heard = await self.speak(request)
+            if not heard.is_ok:
+                raise StartupError(f"the service did not answer a first request: {heard.outcome}, {heard.why}")
 
     async def differences(self) -> list[str]:
         """Asks all sampled requests again, one at a time: what sounds unlike what it was in the crowd.

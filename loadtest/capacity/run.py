@@ -16,7 +16,7 @@ from loadtest.heard import Heard
 from loadtest.target import Target
 from loadtest.watch import Watch
 from loadtest.workload.presets import PRESETS
-from loadtest.workload.request import Format, Request, Way
+from loadtest.workload.request import Request
 from loadtest.workload.workload import MakeRecording, Workload
 from serve_app.errors import StartupError
 
@@ -89,7 +89,7 @@ class Capacity:
             self._workload = Workload(PRESETS[options.workload], options.seed, about.languages, self._make_recording)
         except ValueError as error:
             raise StartupError(str(error)) from error
-        await self._warm_up()
+        await self._client.warm_up(self._workload)
         levels = await sweep(self._at_once, options.max_at_once)
         at_knee = knee(levels)
         self._echo(f"knee: {at_knee.level:g} at once, {at_knee.audio_s_per_s:.2f} s of audio a second")
@@ -100,15 +100,6 @@ class Capacity:
             record.differences = await self._client.differences()
         record.seconds = time.monotonic() - started_s
         return record
-
-    async def _warm_up(self) -> None:
-        """Each known voice speaks once, so that it is warm."""
-        text = self._workload.next().text
-        for number, voice in enumerate(self._workload.known_voices):
-            request = Request(-1 - number, text, voice, Way.STREAM, Format.PCM, speed=1.0, seed=number)
-            heard = await self._client.speak(request)
-            if not heard.is_ok:
-                raise StartupError(f"the service did not answer a first request: {heard.outcome}, {heard.why}")
 
     async def _at_once(self, level: int) -> Summary:
         """A closed loop."""

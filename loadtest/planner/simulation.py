@@ -1,6 +1,7 @@
 """One run: traffic through router and replicas, with what fails meanwhile, and what came of it."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -50,6 +51,7 @@ class Simulation:
 
     scenario: Scenario
     seed: int
+    trace: Sequence[Request] = ()
     records: Records = field(default_factory=Records)
 
     def __post_init__(self) -> None:
@@ -109,6 +111,11 @@ class Simulation:
         return curve
 
     def _plan_arrivals(self, curve: Curve) -> None:
+        if self.trace:
+            self.num_asked = len(self.trace)
+            for request in self.trace:
+                self.events.at(request.sent_s, self.router.route, request)
+            return
         rng = np.random.default_rng(self.seed)
         times_s = curve.arrivals_s(rng)
         self.num_asked = len(times_s)
@@ -157,7 +164,10 @@ class Simulation:
         self.events.at(now_s + TICK_S, self._tick)
 
 
-def simulate(scenario: Scenario, seed: int = 1) -> Outcome:
-    """The same scenario and seed give the same outcome, bit for bit, but for the time it took."""
+def simulate(scenario: Scenario, seed: int = 1, trace: Sequence[Request] = ()) -> Outcome:
+    """The same scenario and seed give the same outcome, bit for bit, but for the time it took.
+
+    `trace`: requests that come in place of the scenario's traffic, each when it was sent.
+    """
     with without_garbage_collection():
-        return Simulation(scenario, seed).run()
+        return Simulation(scenario, seed, trace).run()

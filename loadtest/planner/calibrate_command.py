@@ -1,0 +1,70 @@
+"""`calibrate`, as the command line offers it."""
+
+import asyncio
+import json
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def calibrate(
+    profile: Annotated[Path, typer.Argument(help="JSON of this machine's measured times, from `profile`")],
+    model: Annotated[str | None, typer.Option(help="as XTTS_MODEL: what the profile was measured with")] = None,
+    shares: Annotated[str, typer.Option(help="loads, of what all slots together do")] = "0.3,0.5,0.7",
+    seconds: Annotated[float, typer.Option(min=1.0, help="of each load")] = 120.0,
+    workload: Annotated[str, typer.Option(help="traffic: chat, narration or mixed")] = "chat",
+    seed: Annotated[int, typer.Option(help="of the traffic")] = 1,
+    out: Annotated[Path, typer.Option(help="directory for calibration.json and assume.json")] = Path(
+        "build/calibration"
+    ),
+) -> None:
+    """Hold the simulation against the service itself: the same requests at three loads, measured and simulated."""
+    from loadtest.planner.assumptions import load_model
+    from loadtest.planner.calibrate import Calibration, CalibrationOptions
+    from loadtest.planner.calibration import assumed_workload, checks, lines
+    from loadtest.planner.profile import Profile
+    from loadtest.recordings import has_reading, new_recording
+    from loadtest.server import serving
+    from loadtest.target import OwnTarget
+    from loadtest.workload.presets import PRESETS
+    from serve_app.bench.machine import machine
+    from serve_app.settings import make_settings
+
+    if workload not in PRESETS:
+        raise typer.BadParameter(f"{workload!r} is none of {', '.join(PRESETS)}", param_hint="--workload")
+    levels, timed = _shares(shares), load_model(Profile, profile, "a profile")
+    options = CalibrationOptions(levels, seconds, timed.slots, workload, seed)
+    settings = make_settings(model=model, max_slots=timed.slots)
+    typer.echo(f"starting {settings.model}")
+    record = new_recording if has_reading() else None
+    with tempfile.TemporaryDirectory() as folder, serving(settings, Path(folder), is_ray=False) as service:
+        loads = asyncio.run(Calibration(OwnTarget(service), options, typer.echo, record).run())
+    for line in lines(timed, loads):
+        typer.echo(line)
+    out.mkdir(parents=True, exist_ok=True)
+    found = {
+        "machine": machine(),
+        "model": settings.model,
+        "profile": timed.name,
+        "options": asdict(options),
+        "loads": [asdict(load) for load in loads],
+    }
+    (out / "calibration.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    (out / "assume.json").write_text(json.dumps({"workload": assumed_workload(loads)}) + "\n", encoding="utf-8")
+    failed = [check for check in checks(timed, loads) if not check.is_ok]
+    for check in failed:
+        typer.echo(f"FAILED: {check.name}: {check.found}")
+    raise typer.Exit(1 if failed else 0)
+
+
+def _shares(text: str) -> tuple[float, ...]:
+    try:
+        shares = tuple(float(each) for each in text.split(","))
+    except ValueError:
+        shares = ()
+    if not shares or not all(0.0 < share < 1.0 for share in shares):
+        raise typer.BadParameter(f"{text!r} is no list of shares as 0.3,0.5", param_hint="--shares")
+    return shares

@@ -1,0 +1,122 @@
+"""The simulation held against a real run: the same requests at the same times, and how far apart the figures are."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from math import ceil
+from typing import Any
+
+import numpy as np
+
+from loadtest.planner.options import Scaling
+from loadtest.planner.profile import Profile
+from loadtest.planner.request import Request
+from loadtest.planner.simulation import Scenario, simulate
+from loadtest.planner.traffic import Floats, constant
+from loadtest.planner.workload import Workload
+from loadtest.verdict import Check, table
+from serve_app.engine.scheduler import PREFIX_EXTRA_ROWS
+
+MAX_OFF = {"audio_s_per_s": 0.2, "ttfa_p50_s": 0.2, "ttfa_p95_s": 0.3}  # of what was measured
+NAMES = {"audio_s_per_s": "audio a second", "ttfa_p50_s": "first audio p50", "ttfa_p95_s": "first audio p95"}
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """One request that was served. Moments are seconds from the start of its load."""
+
+    sent_s: float
+    first_s: float  # its first audio was there
+    last_s: float
+    audio_s: float
+    num_chars: int
+    num_sentences: int
+    is_streamed: bool
+    is_cold: bool
+
+
+@dataclass(frozen=True)
+class Load:
+    """A rate that was held. `share` is that of what the service does at most; `num_lost` were not served."""
+
+    share: float
+    rate_hz: float
+    spoken: Sequence[Spoken]
+    num_lost: int = 0
+
+
+@dataclass(frozen=True)
+class Figures:
+    """`ttfa_…`: of the streams, from when they were sent."""
+
+    audio_s_per_s: float
+    ttfa_p50_s: float
+    ttfa_p95_s: float
+
+    @classmethod
+    def of(cls, audio_s: Floats, ttfa_s: Floats, seconds: float) -> "Figures":
+        p50, p95 = np.percentile(ttfa_s, (50, 95))
+        return cls(float(audio_s.sum()) / seconds, float(p50), float(p95))
+
+
+def measured(load: Load) -> Figures:
+    spoken = load.spoken
+    ttfa_s = np.array([each.first_s - each.sent_s for each in spoken if each.is_streamed])
+    seconds = max(each.last_s for each in spoken) - min(each.sent_s for each in spoken)
+    return Figures.of(np.array([each.audio_s for each in spoken]), ttfa_s, seconds)
+
+
+def simulated(profile: Profile, load: Load) -> Figures:
+    """What the simulation says of one replica that meets the load's requests when they were sent."""
+    trace = [_request(each, profile) for each in load.spoken]
+    scenario = Scenario(profile, constant(0.0, max(each.sent_s for each in trace) + 1.0), Workload(), Scaling.fixed(1))
+    tables = simulate(scenario, trace=trace).tables
+    ok = tables.is_ok
+    since_s = tables.sent_s + np.where(tables.is_streamed, tables.ttfa_s, 0.0)
+    last_s = (since_s + tables.rtf * tables.audio_s)[ok]
+    return Figures.of(
+        tables.audio_s[ok], tables.ttfa_s[ok & tables.is_streamed], float(last_s.max() - tables.sent_s.min())
+    )
+
+
+def _request(spoken: Spoken, profile: Profile) -> Request:
+    """Its sentences are as long as each other, and together as long as it was."""
+    codes = max(1, round(spoken.audio_s * profile.codes_per_s / spoken.num_sentences))
+    num_tokens = ceil(spoken.num_chars / spoken.num_sentences / Workload.chars_per_token)
+    shape = spoken.num_sentences, codes, PREFIX_EXTRA_ROWS + num_tokens
+    return Request(spoken.sent_s, shape, is_cold=spoken.is_cold, is_streamed=spoken.is_streamed)
+
+
+def checks(profile: Profile, loads: Sequence[Load]) -> Iterator[Check]:
+    for load in loads:
+        yield Check(f"{load.share:.0%}: all served", not load.num_lost, f"{load.num_lost} were not")
+        real, played = asdict(measured(load)), asdict(simulated(profile, load))
+        for name, most in MAX_OFF.items():
+            off = played[name] / real[name] - 1.0
+            yield Check(
+                f"{load.share:.0%}: {NAMES[name]} within {most:.0%}",
+                abs(off) <= most,
+                f"{real[name]:.3f} measured, {played[name]:.3f} simulated, {off:+.0%}",
+            )
+
+
+def lines(profile: Profile, loads: Sequence[Load]) -> Iterator[str]:
+    """A table in Markdown."""
+    head = ("load", "requests/s", "requests", *(f"{name}: measured, simulated" for name in NAMES.values()))
+    rows = []
+    for load in loads:
+        real, played = asdict(measured(load)), asdict(simulated(profile, load))
+        pairs = (f"{real[name]:.2f}, {played[name]:.2f} ({played[name] / real[name] - 1.0:+.0%})" for name in NAMES)
+        rows.append((f"{load.share:.0%}", f"{load.rate_hz:.2f}", str(len(load.spoken)), *pairs))
+    return table(head, rows)
+
+
+def assumed_workload(loads: Sequence[Load]) -> dict[str, Any]:
+    """What was asked, as the section `workload` of a plan's assumptions."""
+    spoken = [each for load in loads for each in load.spoken]
+    return {
+        "lengths": [each.num_chars for each in spoken],
+        "chars_per_s": round(sum(each.num_chars for each in spoken) / sum(each.audio_s for each in spoken), 2),
+        "sentence_chars": max(ceil(each.num_chars / each.num_sentences) for each in spoken),
+        "streamed_share": sum(each.is_streamed for each in spoken) / len(spoken),
+        "cold_voice_share": sum(each.is_cold for each in spoken) / len(spoken),
+    }
