@@ -5,7 +5,6 @@ Serve's controller calls `replicas_wanted` ten times a second with what the repl
 """
 
 import math
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,11 +21,6 @@ LATE_S = 0.5  # a sentence that waits longer for its slot is late, whatever the 
 LOOK_BACK_S = 5.0
 FALLING_SINCE, PEAK = "xtts_falling_since", "xtts_peak"  # what the policy remembers between two calls
 REPORT_PERIOD_S = 1.0
-# Read by Serve's processes at their start. Their defaults of 10 s would hide a queue for as long.
-REPORT_VARIABLES = (
-    "RAY_SERVE_REPLICA_AUTOSCALING_METRIC_PUSH_INTERVAL_S",
-    "RAY_SERVE_HANDLE_AUTOSCALING_METRIC_PUSH_INTERVAL_S",
-)
 
 
 @dataclass(frozen=True)
@@ -112,9 +106,3 @@ def autoscaling_config(settings: Settings, num_slots: int) -> AutoscalingConfig:
         downscale_delay_s=settings.downscale_delay_s,
         policy=AutoscalingPolicy(policy_function=POLICY),  # type: ignore[no-untyped-call]
     )
-
-
-def set_report_period() -> None:
-    """For a Ray that this process starts. A cluster of its own sets `REPORT_VARIABLES` in its pods."""
-    for name in REPORT_VARIABLES:
-        os.environ.setdefault(name, str(REPORT_PERIOD_S))

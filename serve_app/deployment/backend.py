@@ -7,6 +7,7 @@ from contextlib import aclosing, contextmanager, suppress
 from functools import partial
 from typing import Any, cast
 
+import grpc
 from ray import serve
 from ray.exceptions import RayError, RayTaskError, TaskCancelledError
 from ray.serve.exceptions import BackPressureError, RayServeException
@@ -14,6 +15,7 @@ from ray.serve.handle import DeploymentHandle, DeploymentResponse, DeploymentRes
 
 from serve_app.audio.pcm import Recording
 from serve_app.deployment.affinity import model_id
+from serve_app.deployment.environment import is_grpc
 from serve_app.deployment.replica import LOST_MESSAGE, LOST_RETRY_AFTER_S
 from serve_app.errors import ModelUnavailable, Overloaded, ServiceError, Unavailable
 from serve_app.speech.request import AudioChunk, ServiceStatus, SpeechRequest
@@ -35,6 +37,7 @@ class EngineBackend:
     """The seam over a handle of the engine deployment. Ray's errors leave it as ours."""
 
     def __init__(self, engine: DeploymentHandle[Any], *, has_several_models: bool = False) -> None:
+        engine = engine.options(_by_reference=not is_grpc())
         self._engine, self._has_several_models = engine, has_several_models
         self._streaming_engine = engine.options(stream=True)
         self._last_status: ServiceStatus | None = None
@@ -220,7 +223,7 @@ def _ray_errors_as_ours() -> Generator[None]:
             raise _lost(error) from error
         logger.exception("an engine replica raised an error that is not ours")
         raise ServiceError("The service failed unexpectedly; its operator finds the cause in the log.") from error
-    except (RayError, RayServeException) as error:
+    except (RayError, RayServeException, grpc.RpcError) as error:
         raise _lost(error) from error
     except asyncio.CancelledError:
         task = asyncio.current_task()

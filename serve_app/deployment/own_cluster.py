@@ -17,7 +17,7 @@ from ray.serve.schema import ApplicationStatus, ApplicationStatusOverview, Loggi
 
 from serve_app.api.keys import KeyRing
 from serve_app.deployment.application import INGRESS_CPUS, build_application, num_gpus
-from serve_app.deployment.autoscaling import set_report_period
+from serve_app.deployment.environment import set_serve_variables
 from serve_app.deployment.metrics_relay import relayed_metrics
 from serve_app.deployment.proxy import PROXY_CALLBACK, PROXY_CALLBACK_VARIABLE
 from serve_app.errors import SettingsError, StartupError
@@ -46,7 +46,7 @@ def run_serve(settings: Settings, load_service: ServiceLoader = load_speech_serv
     with _metrics_relay(settings) as ray_metrics_port:
         try:
             logger.info("starting Ray; an engine replica will load %s", settings.model)
-            set_report_period()
+            set_serve_variables()
             _start_ray(settings, ray_metrics_port)
             _serve_until_stopped(_with_gpus_of_this_machine(settings), load_service)
         finally:

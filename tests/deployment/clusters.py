@@ -17,8 +17,8 @@ from ray.serve.context import _get_global_client
 from ray.serve.schema import LoggingConfig, ServeDeploySchema
 
 from serve_app.audio.pcm import to_int16_bytes
-from serve_app.deployment.autoscaling import REPORT_VARIABLES
 from serve_app.deployment.backend import ENGINE_NAME
+from serve_app.deployment.environment import SERVE_VARIABLES
 from serve_app.deployment.own_cluster import APP_NAME
 from serve_app.deployment.proxy import PROXY_CALLBACK, PROXY_CALLBACK_VARIABLE
 from serve_app.speech.request import one_turn
@@ -54,7 +54,8 @@ def environment(**more: str) -> Generator[None]:
         "RAY_health_check_timeout_ms": "1000",
         "RAY_health_check_failure_threshold": "3",
         "RAY_SERVE_PROXY_PREFER_LOCAL_NODE_ROUTING": "0",
-        **dict.fromkeys(REPORT_VARIABLES, "0.5"),
+        **SERVE_VARIABLES,
+        **{name: "0.5" for name in SERVE_VARIABLES if name.endswith("PUSH_INTERVAL_S")},
         **more,
     }
     with pytest.MonkeyPatch.context() as patch:

@@ -20,6 +20,7 @@ from websockets.exceptions import InvalidStatus
 from serve_app.audio.pcm import to_int16_bytes
 from serve_app.deployment.application import build_application
 from serve_app.deployment.backend import EngineBackend
+from serve_app.deployment.environment import set_serve_variables
 from serve_app.deployment.own_cluster import APP_NAME
 from serve_app.deployment.proxy import PROXY_CALLBACK
 from serve_app.errors import Unavailable
@@ -41,6 +42,7 @@ LONG = "a long text, " * 20  # 130 chunks: about three seconds of the fake's tim
 def client(tmp_path_factory: pytest.TempPathFactory) -> Generator[httpx.Client]:
     os.environ["RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"] = PROXY_CALLBACK
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    set_serve_variables()
     port = free_port()
     ray.init(
         _metrics_export_port=METRICS_PORT,
@@ -263,6 +265,16 @@ def test_voice_is_made_heard_and_deleted_through_ray(client: httpx.Client) -> No
     assert client.put("/v1/audio/voices/clara/styles/happy", files=files[:1]).json()["warnings"] == ["a style"]
     assert client.delete("/v1/audio/voices/clara").status_code == 204
     assert client.post(ROUTE, json=body).status_code == 404
+
+
+def test_recordings_larger_than_a_message_of_grpc_pass(client: httpx.Client) -> None:
+    """Serve's default ends at 4 MiB, from proxy to ingress and from there, decoded, to the engine."""
+    wav = write(tone(60.0, 48_000), 48_000)
+    assert len(wav) > 4 * 2**20
+    body = {"name": "Large", "consent": "true"}
+    answer = client.post("/v1/audio/voices", data=body, files={"audio": ("large.wav", wav)})
+    assert answer.status_code == 201, answer.text
+    assert client.delete("/v1/audio/voices/large").status_code == 204
 
 
 def test_engines_word_on_a_recording_comes_through_ray(client: httpx.Client) -> None:

@@ -91,6 +91,11 @@ securityContext:
   value: "1.0"
 - name: RAY_SERVE_HANDLE_AUTOSCALING_METRIC_PUSH_INTERVAL_S
   value: "1.0"
+# Proxy, ingress and engine speak gRPC; recordings are larger than its default of 4 MiB.
+- name: RAY_SERVE_USE_GRPC_BY_DEFAULT
+  value: "1"
+- name: RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH
+  value: "2147483647"
 {{- with .Values.extraEnv }}
 {{ toYaml . }}
 {{- end }}
