@@ -23,7 +23,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --for
 	--no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test test-slow gpu-check check bench hearing soak overload scale-out capacity locust image-check train monitoring k8s scan lock clean
+.PHONY: help install serve test test-slow test-long gpu-check check bench hearing soak overload scale-out capacity locust image-check train monitoring k8s scan lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,10 +35,13 @@ serve: $(INSTALLED) ## install what is missing, then serve on port 8100 (XTTS_PO
 	@$(BIN)/python -m serve_app serve $(ARGS)
 
 test: check ## run the checks and the quick tests (ARGS='-k name' chooses tests)
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -m "not slow" --durations=40 $(ARGS)
 
-test-slow: $(INSTALLED_DEV) $(LOAD)/.installed ## run the tests that take more than five seconds: clusters, benches, training, ten thousand broken files
-	$(BIN)/python -m pytest -m slow $(ARGS)
+test-slow: $(INSTALLED_DEV) $(LOAD)/.installed ## run the tests that take more than five seconds: services on Ray, benches, fine-tuning, ten thousand broken files
+	$(BIN)/python -m pytest -m "slow and not long" --durations=40 $(ARGS)
+
+test-long: $(INSTALLED_DEV) ## run the longest tests: nodes and control stores that are lost, every stage of training, more hearing
+	$(BIN)/python -m pytest -m long --durations=20 $(ARGS)
 
 gpu-check: $(INSTALLED_DEV) ## run the tests that need a GPU, on a machine that has one
 	$(BIN)/python -m pytest tests/gpu $(ARGS)

@@ -136,6 +136,7 @@ def _embedding(name: str) -> Samples:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_speed_changes_duration_and_not_pitch(mini: Server) -> None:
     text = SENTENCES[2]
     usual = _speak(mini, text)
@@ -162,6 +163,7 @@ def test_nothing_loops_or_falls_silent(mini: Server) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("voice", ["joe", "stella"])
 def test_sound_speech_stays_far_from_the_guards(mini: Server, voice: str) -> None:
     """Half the length at which a sentence is ended, and no silence that is cut."""

@@ -130,6 +130,7 @@ def test_too_few_recordings_are_refused(base: Path, data: Path, tmp_path: Path) 
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_command_compares_before_and_after(base: Path, data: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "serve_app", "finetune", "--data", str(data), "--base", str(base)]
     command += ["-o", str(tmp_path), "--steps", "2", "--validate-every", "1", "--batch", "2", "--voice", "charles"]

@@ -42,6 +42,7 @@ def _load(directory: Path, folder: Path) -> Checkpoint:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_every_stage_runs_and_draws_its_losses(first_run: str, folder: Path) -> None:
     assert [line.removeprefix("== ") for line in first_run.splitlines() if line.startswith("== ")] == list(STAGES)
     for stage in ("gpt", "speaker", "patch-vocoder", "vocoder"):
@@ -50,6 +51,7 @@ def test_every_stage_runs_and_draws_its_losses(first_run: str, folder: Path) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_second_run_finds_everything_done(exported: Path, folder: Path) -> None:
     before = _load(exported, folder).fingerprint
     again = _run("train", "all", "--recipe", "smoke", "--folder", str(folder))
@@ -58,6 +60,7 @@ def test_a_second_run_finds_everything_done(exported: Path, folder: Path) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_stage_goes_on_where_it_stopped(exported: Path, folder: Path) -> None:
     assert exported.is_dir()
     output = _run("train", "gpt", "--recipe", "smoke", "--folder", str(folder), "--steps", "6")
@@ -65,6 +68,7 @@ def test_a_stage_goes_on_where_it_stopped(exported: Path, folder: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_listening_tells_where_words_are_lost(exported: Path, folder: Path) -> None:
     assert exported.is_dir()
     lines = _run("train", "listen", "--recipe", "smoke", "--folder", str(folder), "--sentences", "1").splitlines()
@@ -74,6 +78,7 @@ def test_listening_tells_where_words_are_lost(exported: Path, folder: Path) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_result_is_a_checkpoint_that_speaks(exported: Path, folder: Path, tmp_path: Path) -> None:
     checkpoint = _load(exported, folder)
     assert checkpoint.config.languages == ("en",)
