@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from loadtest.capacity.command import capacity
+from loadtest.capacity.results import results
 from loadtest.compare.command import compare
 from loadtest.experiments.command import experiment
 from loadtest.ingress_parts import part_lines
@@ -36,6 +37,7 @@ from serve_app.settings import Settings, make_settings
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Load tests of the service, on 127.0.0.1.")
 app.command()(capacity)
+app.command()(results)
 app.command()(profile)
 app.command()(calibrate)
 app.command()(plan)
