@@ -31,7 +31,7 @@ def records_in(folder: Path) -> list[CapacityRecord]:
 
 
 def result_lines(records: Iterable[CapacityRecord]) -> Iterator[str]:
-    return table(HEAD, (_row(record) for record in records))
+    return table(HEAD, (list(_row(record)) for record in records))
 
 
 def _row(record: CapacityRecord) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """A real service under three loads, recorded as the simulation wants it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
 from random import Random
@@ -9,7 +9,7 @@ from random import Random
 from loadtest.arrivals import Due, Poisson, closed_loop, open_loop
 from loadtest.client import Client
 from loadtest.heard import Heard
-from loadtest.planner.calibration import Load, Spoken
+from loadtest.planner.calibration import Load, Run, Spoken
 from loadtest.planner.workload import Workload as Assumed
 from loadtest.target import Target
 from loadtest.workload.presets import PRESETS
@@ -48,7 +48,7 @@ class Calibration:
         self._target, self._options, self._echo, self._record = target, options, echo, record
         self._client = Client(target.address, DEADLINE_S, name="calibrate", headers=target.headers)
 
-    async def run(self) -> list[Load]:
+    async def run(self) -> Run:
         """Raises `StartupError` where the service does not answer."""
         options = self._options
         about = await self._target.about()
@@ -57,20 +57,23 @@ class Calibration:
         except ValueError as error:
             raise StartupError(str(error)) from error
         await self._client.warm_up(workload)
-        most_hz = await self._most_hz(workload)
-        self._echo(f"{options.num_slots} at once: {most_hz:.2f} requests a second")
-        return [await self._load(workload, share, share * most_hz) for share in options.shares]
+        full = await self._full(workload)
+        self._echo(f"{options.num_slots} at once: {full.rate_hz:.2f} requests a second")
+        loads = [await self._load(workload, share, share * full.rate_hz) for share in options.shares]
+        return Run(options.num_slots, full, loads)
 
-    async def _most_hz(self, workload: Workload) -> float:
-        heard: list[Heard] = []
+    async def _full(self, workload: Workload) -> Load:
+        """A closed loop, as many at once as there are slots."""
+        answered: list[tuple[Request, Heard]] = []
 
         async def send(due: Due) -> None:
-            heard.append(await self._client.speak(workload.next(), due.at_s))
+            request = workload.next()
+            answered.append((request, await self._client.speak(request, due.at_s)))
 
+        start_s = asyncio.get_running_loop().time()
         seconds = await closed_loop(send, self._options.num_slots, self._options.seconds)
-        if not (num_ok := sum(each.is_ok for each in heard)):
-            raise StartupError(f"the service served nothing: {heard[0].outcome}, {heard[0].why}")
-        return num_ok / seconds
+        spoken = _all_spoken(answered, start_s)
+        return Load(1.0, len(spoken) / seconds, spoken, len(answered) - len(spoken))
 
     async def _load(self, workload: Workload, share: float, rate_hz: float) -> Load:
         """At random times, drawn before, because making a recording takes a while."""
@@ -87,12 +90,18 @@ class Calibration:
 
         start_s = asyncio.get_running_loop().time()
         await open_loop(send, arrivals)
-        spoken = [_spoken(request, heard, start_s) for request, heard in answered if heard.is_ok]
-        if not any(each.is_streamed for each in spoken):
-            raise StartupError(f"no stream was served in {options.seconds:g} s: take longer")
-        spoken.sort(key=lambda each: each.sent_s)
+        spoken = _all_spoken(answered, start_s)
         self._echo(f"{share:.0%}: {len(spoken)} of {len(requests)} requests served")
         return Load(share, rate_hz, spoken, len(requests) - len(spoken))
+
+
+def _all_spoken(answered: Sequence[tuple[Request, Heard]], start_s: float) -> list[Spoken]:
+    """What was served, by when it was sent. Raises `StartupError` where no stream was."""
+    spoken = [_spoken(request, heard, start_s) for request, heard in answered if heard.is_ok]
+    if not any(each.is_streamed for each in spoken):
+        said = f": {answered[0][1].outcome}, {answered[0][1].why}" if answered else ""
+        raise StartupError(f"no stream was served{said}. Take longer, or look at the service.")
+    return sorted(spoken, key=lambda each: each.sent_s)
 
 
 def _spoken(request: Request, heard: Heard, start_s: float) -> Spoken:

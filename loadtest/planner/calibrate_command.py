@@ -17,14 +17,17 @@ def calibrate(
     seconds: Annotated[float, typer.Option(min=1.0, help="of each load")] = 120.0,
     workload: Annotated[str, typer.Option(help="traffic: chat, narration or mixed")] = "chat",
     seed: Annotated[int, typer.Option(help="of the traffic")] = 1,
-    out: Annotated[Path, typer.Option(help="directory for calibration.json and assume.json")] = Path(
+    out: Annotated[Path, typer.Option(help="directory for profile.json, assume.json and calibration.json")] = Path(
         "build/calibration"
     ),
 ) -> None:
-    """Hold the simulation against the service itself: the same requests at three loads, measured and simulated."""
+    """Hold the simulation against the service itself: the same requests at three loads, measured and simulated.
+
+    Writes the profile with the slowdown of its parts in the whole service, which is found where all slots are taken.
+    """
     from loadtest.planner.assumptions import load_model
     from loadtest.planner.calibrate import Calibration, CalibrationOptions
-    from loadtest.planner.calibration import assumed_workload, checks, lines
+    from loadtest.planner.calibration import assumed_workload, checks, fitted, lines
     from loadtest.planner.profile import Profile
     from loadtest.recordings import has_reading, new_recording
     from loadtest.server import serving
@@ -41,8 +44,10 @@ def calibrate(
     typer.echo(f"starting {settings.model}")
     record = new_recording if has_reading() else None
     with tempfile.TemporaryDirectory() as folder, serving(settings, Path(folder), is_ray=False) as service:
-        loads = asyncio.run(Calibration(OwnTarget(service), options, typer.echo, record).run())
-    for line in lines(timed, loads):
+        run = asyncio.run(Calibration(OwnTarget(service), options, typer.echo, record).run())
+    timed = fitted(timed, run)
+    typer.echo(f"in the service its parts take {timed.slowdown:.2f} times what they take alone\n")
+    for line in lines(timed, run.loads):
         typer.echo(line)
     out.mkdir(parents=True, exist_ok=True)
     found = {
@@ -50,11 +55,12 @@ def calibrate(
         "model": settings.model,
         "profile": timed.name,
         "options": asdict(options),
-        "loads": [asdict(load) for load in loads],
+        **asdict(run),
     }
     (out / "calibration.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    (out / "assume.json").write_text(json.dumps({"workload": assumed_workload(loads)}) + "\n", encoding="utf-8")
-    failed = [check for check in checks(timed, loads) if not check.is_ok]
+    (out / "profile.json").write_text(timed.model_dump_json(indent=1, exclude_none=True) + "\n", encoding="utf-8")
+    (out / "assume.json").write_text(json.dumps({"workload": assumed_workload(run)}) + "\n", encoding="utf-8")
+    failed = [check for check in checks(timed, run.loads) if not check.is_ok]
     for check in failed:
         typer.echo(f"FAILED: {check.name}: {check.found}")
     raise typer.Exit(1 if failed else 0)

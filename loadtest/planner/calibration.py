@@ -1,4 +1,8 @@
-"""The simulation held against a real run: the same requests at the same times, and how far apart the figures are."""
+"""The simulation held against a real run: the same requests at the same times, and how far apart the figures are.
+
+A profile's parts were measured alone. In a whole service they share cores with HTTP, encoders and each other, and take
+longer: by one factor, which is found where all slots are taken and then has to hold at every other load.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -17,6 +21,7 @@ from loadtest.verdict import Check, table
 from serve_app.engine.scheduler import PREFIX_EXTRA_ROWS
 
 MAX_OFF = {"audio_s_per_s": 0.2, "ttfa_p50_s": 0.2, "ttfa_p95_s": 0.3}  # of what was measured
+SLOWDOWNS, FIT_STEPS = (0.25, 16.0), 12  # looked for within these, to a thousandth
 NAMES = {"audio_s_per_s": "audio a second", "ttfa_p50_s": "first audio p50", "ttfa_p95_s": "first audio p95"}
 
 
@@ -45,6 +50,15 @@ class Load:
 
 
 @dataclass(frozen=True)
+class Run:
+    """`full`: a closed loop of so many clients, in the order of sending, in which `rate_hz` is what came of it."""
+
+    num_at_once: int
+    full: Load
+    loads: Sequence[Load]
+
+
+@dataclass(frozen=True)
 class Figures:
     """`ttfa_…`: of the streams, from when they were sent."""
 
@@ -67,15 +81,33 @@ def measured(load: Load) -> Figures:
 
 def simulated(profile: Profile, load: Load) -> Figures:
     """What the simulation says of one replica that meets the load's requests when they were sent."""
+    return _played(profile, load, num_at_once=0)
+
+
+def _played(profile: Profile, load: Load, num_at_once: int) -> Figures:
     trace = [_request(each, profile) for each in load.spoken]
     scenario = Scenario(profile, constant(0.0, max(each.sent_s for each in trace) + 1.0), Workload(), Scaling.fixed(1))
-    tables = simulate(scenario, trace=trace).tables
+    tables = simulate(scenario, trace=trace, num_at_once=num_at_once).tables
     ok = tables.is_ok
     since_s = tables.sent_s + np.where(tables.is_streamed, tables.ttfa_s, 0.0)
     last_s = (since_s + tables.rtf * tables.audio_s)[ok]
     return Figures.of(
         tables.audio_s[ok], tables.ttfa_s[ok & tables.is_streamed], float(last_s.max() - tables.sent_s.min())
     )
+
+
+def fitted(profile: Profile, run: Run) -> Profile:
+    """With the slowdown at which a closed loop gives the audio a second that it gave."""
+    real = measured(run.full).audio_s_per_s
+    low, high = SLOWDOWNS
+    for _ in range(FIT_STEPS):
+        middle = (low * high) ** 0.5
+        tried = profile.model_copy(update={"slowdown": middle})
+        if _played(tried, run.full, run.num_at_once).audio_s_per_s > real:
+            low = middle
+        else:
+            high = middle
+    return profile.model_copy(update={"slowdown": round((low * high) ** 0.5, 3)})
 
 
 def _request(spoken: Spoken, profile: Profile) -> Request:
@@ -110,9 +142,9 @@ def lines(profile: Profile, loads: Sequence[Load]) -> Iterator[str]:
     return table(head, rows)
 
 
-def assumed_workload(loads: Sequence[Load]) -> dict[str, Any]:
+def assumed_workload(run: Run) -> dict[str, Any]:
     """What was asked, as the section `workload` of a plan's assumptions."""
-    spoken = [each for load in loads for each in load.spoken]
+    spoken = [each for load in (run.full, *run.loads) for each in load.spoken]
     return {
         "lengths": [each.num_chars for each in spoken],
         "chars_per_s": round(sum(each.num_chars for each in spoken) / sum(each.audio_s for each in spoken), 2),

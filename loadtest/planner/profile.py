@@ -69,6 +69,7 @@ class Profile(Strict):
     max_slots_per_request: Count = 8
     first_audio_timeout_s: Annotated[float, Field(gt=0.0)] = 120.0
     codes_per_s: Annotated[float, Field(gt=0.0)] = CODES_PER_S
+    slowdown: Annotated[float, Field(gt=0.0, allow_inf_nan=False)] = 1.0  # of the engine's parts in a whole service
     max_prefill_rows: Count = 256
     max_render_frames: Count = 384
     max_window_frames: Annotated[int, Field(ge=64)] = 256
@@ -110,12 +111,13 @@ class StepTimes:
     def __init__(self, profile: Profile) -> None:
         self._lengths = sorted({each.cached or 0 for each in profile.decode_steps})
         self._by_length = [_by_batch(profile, length) for length in self._lengths]
-        self._frame_s = (profile.vocoder_s_per_audio_s or 0.0) * FRAME_S
+        self._frame_s = (profile.vocoder_s_per_audio_s or 0.0) * FRAME_S * profile.slowdown
         passes = sorted(profile.vocoder_passes, key=lambda each: each.frames)
         self._pass_frames = [float(each.frames) for each in passes]
-        self._pass_s = [each.seconds for each in passes]
+        self._pass_s = [each.seconds * profile.slowdown for each in passes]
         self._known_passes: dict[int, float] = {}
-        self._prefill_pass_s, self._prefill_row_s = profile.prefill_pass_s, profile.prefill_row_s
+        self._prefill_pass_s = profile.prefill_pass_s * profile.slowdown
+        self._prefill_row_s = profile.prefill_row_s * profile.slowdown
 
     def decode_s(self, batch: int, mean_cached: float) -> float:
         """One step of `batch` sequences, 1 … slots."""
@@ -151,6 +153,7 @@ def _by_batch(profile: Profile, length: int) -> list[float]:
     """Seconds of a step by its batch, 0 … slots."""
     rows = sorted((each.batch, each.seconds) for each in profile.decode_steps if (each.cached or 0) == length)
     batches, seconds = [batch for batch, _ in rows], [each for _, each in rows]
+    seconds = [each * profile.slowdown for each in seconds]
     if profile.is_rounded_up:
         return [0.0] + [seconds[int(np.searchsorted(batches, batch))] for batch in range(1, profile.slots + 1)]
     return [0.0] + [float(np.interp(batch, batches, seconds)) for batch in range(1, profile.slots + 1)]

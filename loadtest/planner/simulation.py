@@ -52,6 +52,7 @@ class Simulation:
     scenario: Scenario
     seed: int
     trace: Sequence[Request] = ()
+    num_at_once: int = 0
     records: Records = field(default_factory=Records)
 
     def __post_init__(self) -> None:
@@ -61,7 +62,7 @@ class Simulation:
         self.fleet = Fleet(
             scenario.profile,
             self.events,
-            self.records.add,
+            self._on_end,
             self._on_lost,
             scenario.cluster.node_start_s,
             scenario.cluster.node_idle_s,
@@ -73,7 +74,7 @@ class Simulation:
             max_queued=max(1, round(options.max_queued * share)),
             timeout_s=scenario.profile.first_audio_timeout_s,
             rng=Random(self.seed),
-            on_end=self.records.add,
+            on_end=self._on_end,
         )
         initial = scenario.initial_replicas or scenario.scaling.min_replicas
         self.fleet.begin(max(1, round(initial * share)))
@@ -112,8 +113,8 @@ class Simulation:
 
     def _plan_arrivals(self, curve: Curve) -> None:
         if self.trace:
-            self.num_asked = len(self.trace)
-            for request in self.trace:
+            self.num_asked, self._left = len(self.trace), iter(self.trace[self.num_at_once :])
+            for request in self.trace[: self.num_at_once or None]:
                 self.events.at(request.sent_s, self.router.route, request)
             return
         rng = np.random.default_rng(self.seed)
@@ -140,6 +141,12 @@ class Simulation:
         )
         self.router.route(request)
 
+    def _on_end(self, request: Request, ending: Ending) -> None:
+        self.records.add(request, ending)
+        if self.num_at_once and (following := next(self._left, None)) is not None:
+            following.sent_s = self.events.now_s
+            self.router.route(following)
+
     def _on_lost(self, request: Request) -> None:
         """The ingress sends a request anew, once, whose replica died before anything of it was heard."""
         request.num_losses += 1
@@ -164,10 +171,11 @@ class Simulation:
         self.events.at(now_s + TICK_S, self._tick)
 
 
-def simulate(scenario: Scenario, seed: int = 1, trace: Sequence[Request] = ()) -> Outcome:
+def simulate(scenario: Scenario, seed: int = 1, trace: Sequence[Request] = (), num_at_once: int = 0) -> Outcome:
     """The same scenario and seed give the same outcome, bit for bit, but for the time it took.
 
-    `trace`: requests that come in place of the scenario's traffic, each when it was sent.
+    `trace`: requests that come in place of the scenario's traffic, each when it was sent; or, with `num_at_once`, so
+    many first, and each of the others when one before it has ended.
     """
     with without_garbage_collection():
-        return Simulation(scenario, seed, trace).run()
+        return Simulation(scenario, seed, trace, num_at_once).run()

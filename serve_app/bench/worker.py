@@ -2,6 +2,7 @@
 
 import logging
 import multiprocessing
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
@@ -9,6 +10,7 @@ import torch
 
 from serve_app.bench.measure import Measurement, proportional_memory_bytes
 from serve_app.bench.workload import Utterance
+from serve_app.compute_threads import apart
 from serve_app.errors import ServiceError
 from serve_app.model.checkpoint import load_checkpoint
 from serve_app.model.device import choose_compute
@@ -55,7 +57,7 @@ class Worker:
 def _work(pipe: Connection, name: str, settings: Settings, num_slots: int) -> None:
     logging.disable(logging.WARNING)
     try:
-        side, device = _build(name, settings, num_slots)
+        side, device = apart(partial(_build, name, settings, num_slots))
         pipe.send(device)
         while (order := pipe.recv()) is not None:
             measurement = side.run(*order)

@@ -5,13 +5,14 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
 
 from serve_app.audio.pcm import Samples
+from serve_app.compute_threads import apart
 from serve_app.engine.config import EngineConfig
 from serve_app.engine.engine import Engine
 from serve_app.engine.gpu_reporter import GpuReporter
@@ -53,6 +54,10 @@ MADE_UP_VOICE = "this checkpoint brings no voices: the voice 'default' is a made
 
 def load_service(settings: Settings, progress: Progress, recorder: Metrics) -> SpeechService:
     """See `SpeechService.load`."""
+    return apart(partial(_load_service, settings, progress, recorder))
+
+
+def _load_service(settings: Settings, progress: Progress, recorder: Metrics) -> SpeechService:
     file = settings.pronunciations_file
     dictionary = Dictionary() if file is None else Dictionary.read(file)
     compute = choose_compute(settings.device, settings.dtype, settings.quantization)
@@ -77,8 +82,7 @@ def load_service(settings: Settings, progress: Progress, recorder: Metrics) -> S
     if reporter is not None:
         reporter.start()
     progress("warming up")
-    with ThreadPoolExecutor(1) as apart:  # a Ray replica is built on a thread whose event loop runs already
-        apart.submit(asyncio.run, warm_up(engine, voices[DEFAULT_VOICE])).result()
+    asyncio.run(warm_up(engine, voices[DEFAULT_VOICE]))
     for language in checkpoint.config.languages:
         next(read("1", language))  # a language's rules are compiled once
     storage = open_storage(settings)
@@ -156,6 +160,13 @@ def build_engine(
     checkpoint: Checkpoint, compute: Compute, config: EngineConfig, recorder: Metrics = NOT_RECORDED
 ) -> Engine:
     """An engine with the checkpoint's GPT and vocoder, its thread running."""
+    runner, renderer = apart(partial(_build_parts, checkpoint, compute, config, recorder))
+    return Engine(runner, renderer, checkpoint.config.gpt, config, recorder)
+
+
+def _build_parts(
+    checkpoint: Checkpoint, compute: Compute, config: EngineConfig, recorder: Metrics
+) -> tuple[ModelRunner, Renderer]:
     shapes, device = checkpoint.config, compute.device
     make_linear = linear_maker(device, compute.dtype, is_int8=compute.is_int8)
     gpt = Gpt(shapes.gpt, checkpoint.tensors, device=device, make_linear=make_linear)
@@ -164,7 +175,7 @@ def build_engine(
     renderer.warm_up()
     runner = ModelRunner(gpt, config, device=device, cache_dtype=compute.cache_dtype)
     runner.warm_up()
-    return Engine(runner, renderer, shapes.gpt, config, recorder)
+    return runner, renderer
 
 
 async def warm_up(engine: Engine, voice: VoiceLatents) -> None:

@@ -12,11 +12,13 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from serve_app import metrics
 from serve_app.audio.pcm import Recording, Samples
+from serve_app.compute_threads import apart
 from serve_app.errors import RequestError
 from serve_app.metrics import NOT_RECORDED, Metrics
 from serve_app.voices.entry import latents_prefix, to_int16
@@ -88,7 +90,9 @@ class VoiceStore:
 
     async def join(self, recordings: Sequence[Recording], *, is_style: bool, field: str) -> PreparedVoice:
         """See `ReferenceTrimmer.join`; what it gives is encoded too, so that its first use is not the slow one."""
-        prepared = await asyncio.to_thread(self._trimmer.join, recordings, is_style=is_style, field=field)
+        prepared = await asyncio.to_thread(
+            apart, partial(self._trimmer.join, recordings, is_style=is_style, field=field)
+        )
         await self.get_prepared(prepared.reference)
         return prepared
 
@@ -145,7 +149,7 @@ class VoiceStore:
             return voice
         self._metrics.add(metrics.VOICES, found="encoded")
         async with self._encoding:  # one at a time: a burst of new voices must not take all threads and memory
-            return await asyncio.to_thread(self._encode_and_write, key, prepare)
+            return await asyncio.to_thread(apart, partial(self._encode_and_write, key, prepare))
 
     def _encode_and_write(self, key: str, prepare: Callable[[], PreparedReference]) -> StoredVoice:
         reference = prepare()

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from loadtest.__main__ import app
 from loadtest.planner.assumptions import Assumptions, load_model
 from loadtest.planner.calibrate import num_sentences
-from loadtest.planner.calibration import Load, Spoken, assumed_workload, checks, lines, measured, simulated
+from loadtest.planner.calibration import Load, Run, Spoken, assumed_workload, checks, fitted, lines, measured, simulated
 from loadtest.planner.options import Scaling
 from loadtest.planner.profile import Profile
 from loadtest.planner.request import Request
@@ -24,14 +24,14 @@ from tests.loadtest.planner.examples import example, plain
 NUM, CHARS, AUDIO_S = 60, 60, 4.0
 
 
-def as_it_would_be(profile: Profile, rate_hz: float) -> Load:
-    """A run of requests of one sentence, played by the simulation itself."""
+def as_it_would_be(profile: Profile, rate_hz: float, num_at_once: int = 0) -> Load:
+    """A run of requests of one sentence, played by the simulation itself. `num_at_once`: in a closed loop."""
     sent_s = np.cumsum(np.random.default_rng(1).exponential(1.0 / rate_hz, NUM))
     shape = 1, round(AUDIO_S * profile.codes_per_s), PREFIX_EXTRA_ROWS + CHARS // 3
     trace = [Request(float(each), shape, is_cold=False, is_streamed=True) for each in sent_s]
     scenario = Scenario(profile, constant(0.0, float(sent_s[-1]) + 1.0), Workload(), Scaling.fixed(1))
-    tables = simulate(scenario, trace=trace).tables
-    assert np.array_equal(tables.sent_s, sent_s)
+    tables = simulate(scenario, trace=trace, num_at_once=num_at_once).tables
+    assert num_at_once or np.array_equal(tables.sent_s, sent_s)
     first_s = tables.sent_s + tables.ttfa_s
     last_s = first_s + tables.rtf * tables.audio_s
     spoken = [
@@ -57,6 +57,23 @@ def test_a_slower_machine_is_noticed() -> None:
     assert failed == ["50%: first audio p50 within 20%", "50%: first audio p95 within 30%"]
 
 
+def test_a_closed_loop_keeps_so_many_at_once() -> None:
+    """Of three, one is sent when one has ended: there are never more, nor fewer until the last."""
+    spoken = as_it_would_be(plain(8), 1e6, num_at_once=3).spoken
+    ended_s = sorted(each.last_s for each in spoken)
+    assert [each.sent_s for each in spoken[3:]] == pytest.approx(ended_s[: NUM - 3])
+
+
+@pytest.mark.parametrize("slowdown", [0.7, 1.0, 1.9])
+def test_the_slowdown_of_a_service_is_found(slowdown: float) -> None:
+    profile = example()
+    slowed = profile.model_copy(update={"slowdown": slowdown})
+    run = Run(profile.slots, as_it_would_be(slowed, 1e6, profile.slots), [as_it_would_be(slowed, 0.3)])
+    found = fitted(profile, run)
+    assert found.slowdown == pytest.approx(slowdown, rel=0.03)
+    assert all(check.is_ok for check in checks(found, run.loads))
+
+
 def test_a_request_that_was_lost_is_a_failure() -> None:
     load = replace(as_it_would_be(example(), 0.5), num_lost=1)
     assert [check.name for check in checks(example(), [load]) if not check.is_ok] == ["50%: all served"]
@@ -68,10 +85,10 @@ def test_sentences_are_counted_as_the_service_cuts() -> None:
 
 
 def test_what_was_asked_is_what_a_plan_may_assume(tmp_path: Path) -> None:
-    file = tmp_path / "assume.json"
-    file.write_text(json.dumps({"workload": assumed_workload([as_it_would_be(example(), 0.5)])}), encoding="utf-8")
+    file, load = tmp_path / "assume.json", as_it_would_be(example(), 0.5)
+    file.write_text(json.dumps({"workload": assumed_workload(Run(1, load, [load]))}), encoding="utf-8")
     workload = load_model(Assumptions, file, "assumptions").workload
-    assert workload.lengths == (CHARS,) * NUM and workload.streamed_share == 1.0
+    assert workload.lengths == (CHARS,) * (2 * NUM) and workload.streamed_share == 1.0
     assert workload.mean_audio_s() == pytest.approx(AUDIO_S, rel=0.02)
 
 

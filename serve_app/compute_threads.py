@@ -1,0 +1,36 @@
+"""Threads that compute in parallel: one alone keeps its helpers.
+
+PyTorch computes on a CPU with GNU's OpenMP, which gives each thread that computes in parallel helpers of its own and
+keeps them until that thread ends. While a process has more of them than cores, all go to sleep after every parallel
+region instead of waiting a moment for the next, and a decode step, which is hundreds of them, takes two to three times
+as long (docs/performance.md). So the engine's thread alone keeps its helpers; what else computes does it on a thread
+that ends.
+"""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextvars import copy_context
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def apart(work: Callable[[], T]) -> T:
+    """The result of `work`, done on a thread of its own that has ended by then. A signal ends the wait at once."""
+    result: Future[T] = Future()
+    context = copy_context()
+
+    def run() -> None:
+        try:
+            result.set_result(context.run(work))
+        except BaseException as error:  # noqa: BLE001 (raised again where it is waited for)
+            result.set_exception(error)
+
+    thread = threading.Thread(target=run, name="apart", daemon=True)
+    thread.start()
+    try:
+        return result.result()
+    finally:
+        if result.done():
+            thread.join()

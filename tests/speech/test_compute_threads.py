@@ -1,0 +1,57 @@
+"""Only the engine keeps helpers of OpenMP: beside those of another thread, steps take two to three times as long."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from serve_app.compute_threads import apart
+
+ROOT = Path(__file__).parents[2]
+NUM_THREADS = 3
+COUNTED = f"""
+import asyncio, sys, threading
+from pathlib import Path
+import soundfile
+from serve_app.audio.pcm import Recording
+from serve_app.settings import make_settings
+from serve_app.speech.loading import use_cpu
+from serve_app.speech.request import one_turn
+from serve_app.speech.service import SpeechService
+from tests.voices.recordings import recording_path
+
+def num_helpers():
+    names = [(task / "comm").read_text() for task in Path("/proc/self/task").iterdir()]
+    return len(names) - threading.active_count()
+
+async def main(service):
+    recording = Recording(*soundfile.read(recording_path("two_cities.wav"), 10 * 48_000, dtype="float32"))
+    prepared = await service.prepare_voice([recording], is_style=True)
+    request = one_turn("One, two, three.", language="en", reference=prepared.reference)
+    assert [chunk async for chunk in service.stream(request)]
+
+use_cpu({NUM_THREADS})  # starts threads of another kind, which nobody uses
+before = num_helpers()
+chosen = dict(dtype="float32", num_threads={NUM_THREADS}, voice_dir=Path(sys.argv[1]))
+settings = make_settings(model="synthetic:tiny", **chosen)
+service = SpeechService.load(settings, lambda line: None)
+asyncio.run(main(service))
+print(num_helpers() - before)
+service.close()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
+def test_the_engine_alone_keeps_helpers(tmp_path: Path) -> None:
+    found = subprocess.run(
+        [sys.executable, "-c", COUNTED, str(tmp_path)], capture_output=True, text=True, timeout=120, cwd=ROOT
+    )
+    assert found.returncode == 0, found.stderr
+    assert int(found.stdout.splitlines()[-1]) == NUM_THREADS - 1
+
+
+def test_work_apart_gives_its_result_or_its_error() -> None:
+    assert apart(lambda: 7) == 7
+    with pytest.raises(ZeroDivisionError):
+        apart(lambda: 1 // 0)
