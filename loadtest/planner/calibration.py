@@ -58,6 +58,18 @@ class Run:
     loads: Sequence[Load]
 
 
+def read_run(saved: dict[str, Any]) -> Run:
+    """A run from its dictionary. Raises `ValueError` where it is none."""
+
+    def load(fields: dict[str, Any]) -> Load:
+        return Load(**{**fields, "spoken": [Spoken(**each) for each in fields["spoken"]]})
+
+    try:
+        return Run(saved["num_at_once"], load(saved["full"]), [load(each) for each in saved["loads"]])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{error!r}") from error
+
+
 @dataclass(frozen=True)
 class Figures:
     """`ttfa_…`: of the streams, from when they were sent."""

@@ -1,7 +1,7 @@
 """The simulation held against a run: equal to its own, unequal to another machine's, and by the command."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +103,20 @@ def test_the_command_runs_a_service_and_tells_a_wrong_profile(tmp_path: Path, mo
     assert found.exit_code == 1 and "FAILED: 50%: first audio p50 within 20%" in found.output, found.output
     (load,) = json.loads((tmp_path / "calibration.json").read_text(encoding="utf-8"))["loads"]
     assert load["spoken"] and not load["num_lost"]
+
+
+def test_a_recorded_run_is_held_against_another_profile(tmp_path: Path) -> None:
+    """Twice as slow alone is half the slowdown in the service."""
+    run, recorded = Run(8, as_it_would_be(plain(8), 1e6, 8), [as_it_would_be(plain(8), 0.5)]), tmp_path / "run.json"
+    recorded.write_text(json.dumps(asdict(run)), encoding="utf-8")
+    profile = tmp_path / "slow.json"
+    profile.write_text(plain(8, step_s=0.02).model_dump_json(exclude_none=True), encoding="utf-8")
+    options = ["--recorded", str(recorded), "--out", str(tmp_path)]
+    found = CliRunner().invoke(app, ["calibrate", str(profile), *options])
+    assert found.exit_code == 0, found.output
+    assert load_model(Profile, tmp_path / "profile.json", "a profile").slowdown == pytest.approx(0.5, rel=0.01)
+    recorded.write_text("{}", encoding="utf-8")
+    assert CliRunner().invoke(app, ["calibrate", str(profile), *options]).exit_code == 2
 
 
 def test_shares_that_are_none_are_told() -> None:
