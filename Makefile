@@ -23,7 +23,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --for
 	--no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test test-slow test-long gpu-check check bench hearing soak overload scale-out capacity locust image-check train monitoring k8s scan lock clean
+.PHONY: help install serve test test-slow test-long gpu-check check bench hearing soak overload scale-out capacity profile calibrate plan locust image-check train monitoring k8s scan lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,15 @@ scale-out: $(INSTALLED_DEV) ## one service before 1, 2, 4, 8 engines that sleep:
 
 capacity: $(INSTALLED) ## measure what a service carries, as a page (ARGS="--url http://host:8100"; docs/capacity.md)
 	@$(BIN)/python -m serve_app capacity $(ARGS)
+
+profile: $(INSTALLED) ## measure the parts of one replica for a plan (ARGS="replica.json --model mini"; docs/capacity.md)
+	@$(BIN)/python -m loadtest profile $(ARGS)
+
+calibrate: $(INSTALLED) ## hold a plan's simulation against the service itself (ARGS="replica.json --model mini")
+	@$(BIN)/python -m loadtest calibrate $(ARGS)
+
+plan: $(INSTALLED) ## plan a fleet from a replica's profile (ARGS="replica.json --traffic traffic.csv --price 1.20")
+	@$(BIN)/python -m loadtest plan $(ARGS)
 
 locust: $(LOAD)/.installed ## Locust's users against a service that runs (ARGS="--headless -u 8 -t 60s StreamingUser"; docs/loadtest.md)
 	@PYTHONPATH=. $(LOAD)/bin/locust -f loadtest/locustfile.py $(ARGS)
