@@ -101,6 +101,8 @@ def _played(profile: Profile, load: Load, num_at_once: int) -> Figures:
     scenario = Scenario(profile, constant(0.0, max(each.sent_s for each in trace) + 1.0), Workload(), Scaling.fixed(1))
     tables = simulate(scenario, trace=trace, num_at_once=num_at_once).tables
     ok = tables.is_ok
+    if not (ok & tables.is_streamed).any():
+        return Figures(0.0, float("inf"), float("inf"))  # none ended in all that time
     since_s = tables.sent_s + np.where(tables.is_streamed, tables.ttfa_s, 0.0)
     last_s = (since_s + tables.rtf * tables.audio_s)[ok]
     return Figures.of(

@@ -90,9 +90,10 @@ class Simulation:
         self.events.at(0.0, self._tick)
         self.events.run(curve.duration_s)
         paid_s = self.fleet.paid_s(curve.duration_s)
-        deadline_s = curve.duration_s + LONGEST_REST_S
-        while self.records.num_over < self.num_asked and self.events.now_s < deadline_s:
-            self.events.run(min(deadline_s, self.events.now_s + TICK_S))
+        until_s, deadline_s = curve.duration_s, curve.duration_s + LONGEST_REST_S
+        while self.records.num_over < self.num_asked and until_s < deadline_s:
+            until_s += TICK_S
+            self.events.run(until_s)
         return Outcome(
             self.records.tables(),
             self.timeline,

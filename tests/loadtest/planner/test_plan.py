@@ -157,4 +157,9 @@ def test_other_commands_load_no_planner() -> None:
         "import sys, loadtest.__main__; print(*(name for name in sys.modules if name.startswith('loadtest.planner')))"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert sorted(out.split()) == ["loadtest.planner", "loadtest.planner.command", "loadtest.planner.measure_command"]
+    assert sorted(out.split()) == [
+        "loadtest.planner",
+        "loadtest.planner.calibrate_command",
+        "loadtest.planner.command",
+        "loadtest.planner.measure_command",
+    ]

@@ -32,6 +32,12 @@ def test_a_seed_decides_everything() -> None:
     assert not np.array_equal(first.tables.sent_s[:50], other.tables.sent_s[:50])
 
 
+def test_a_run_ends_though_requests_do_not() -> None:
+    """A step of ten minutes: nothing is over when patience is, whatever the fraction of a second at which that is."""
+    outcome = simulate(replace(scenario(1, 0.5, seconds=20.4), profile=plain(8, step_s=600.0)))
+    assert outcome.num_unfinished == len(simulate(scenario(1, 0.5, seconds=20.4)).tables.sent_s)
+
+
 def test_more_replicas_are_never_worse() -> None:
     outcomes = [simulate(scenario(number, 3.0)).figures for number in (1, 2, 4, 8, 16)]
     for fewer, more in pairwise(outcomes):
