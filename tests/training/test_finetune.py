@@ -67,6 +67,7 @@ def test_dvae_gives_a_code_for_every_1024_samples(base: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_published_layout_learns_and_loads(base: Path, data: Path, tmp_path: Path) -> None:
     tune, lines = _tune(base, data, tmp_path)
     assert any("silent.wav" in line for line in lines)
@@ -82,6 +83,7 @@ def test_a_published_layout_learns_and_loads(base: Path, data: Path, tmp_path: P
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_it_learns_what_it_is_given(base: Path, data: Path, tmp_path: Path) -> None:
     options = FinetuneOptions("charles", "en", steps=24, batch=4, validate_every=6, learning_rate=2e-3)
     tune, _ = _tune(base, data, tmp_path, options)
@@ -91,6 +93,7 @@ def test_it_learns_what_it_is_given(base: Path, data: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_stopped_run_goes_on(base: Path, data: Path, tmp_path: Path) -> None:
     tune, _ = _tune(base, data, tmp_path)
     tune.train_gpt()
@@ -103,6 +106,7 @@ def test_a_stopped_run_goes_on(base: Path, data: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_it_stops_when_it_gets_no_better(base: Path, data: Path, tmp_path: Path) -> None:
     options = FinetuneOptions("charles", "en", steps=1_000, batch=2, validate_every=1, patience=2, learning_rate=0.5)
     tune, lines = _tune(base, data, tmp_path, options)

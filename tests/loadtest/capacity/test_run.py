@@ -142,7 +142,7 @@ def test_wrong_options_are_told(arguments: tuple[str, ...], said: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", ["--local", "--ray"])
+@pytest.mark.parametrize("mode", ["--local", pytest.param("--ray", marks=pytest.mark.long)])
 def test_command_measures_the_real_service(mode: str, tmp_path: Path) -> None:
     options = ["--model", "synthetic:tiny", "--seconds", "2", "--max-at-once", "2", "--tries", "2", "--exact", mode]
     found = CliRunner().invoke(app, ["capacity", *options, "--out", str(tmp_path)])
