@@ -10,6 +10,7 @@ from serve_app.settings import Settings
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_sides_do_the_same_work_and_are_reported(tmp_path: Path) -> None:
     file, said = tmp_path / "service.json", list[str]()
     settings = Settings(model="synthetic:tiny", dtype="float32", voice_dir=tmp_path)

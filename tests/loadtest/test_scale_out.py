@@ -96,6 +96,7 @@ def test_parts_of_an_ingress_are_told() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.ray
 @pytest.mark.timeout(600)
 def test_two_replicas_do_twice_as_much_as_one(tmp_path: Path) -> None:
