@@ -35,12 +35,12 @@ serve: $(INSTALLED) ## install what is missing, then serve on port 8100 (XTTS_PO
 	@$(BIN)/python -m serve_app serve $(ARGS)
 
 test: check ## run the checks and the quick tests (ARGS='-k name' chooses tests)
-	$(BIN)/python -m pytest -m "not slow" --durations=40 $(ARGS)
+	$(BIN)/python -m pytest -m "not (slow or long)" --durations=40 $(ARGS)
 
-test-slow: $(INSTALLED_DEV) $(LOAD)/.installed ## run the tests that take more than five seconds: services on Ray, benches, fine-tuning, ten thousand broken files
-	$(BIN)/python -m pytest -m "slow and not long" --durations=40 $(ARGS)
+test-slow: $(INSTALLED_DEV) $(LOAD)/.installed ## run the tests that take more than five seconds: services on Ray, benches, hearing, ten thousand broken files
+	$(BIN)/python -m pytest -m slow --durations=40 $(ARGS)
 
-test-long: $(INSTALLED_DEV) ## run the longest tests: nodes and control stores that are lost, every stage of training, more hearing
+test-long: $(INSTALLED_DEV) ## run the longest tests: nodes and control stores that are lost, training and fine-tuning, scale-out
 	$(BIN)/python -m pytest -m long --durations=20 $(ARGS)
 
 gpu-check: $(INSTALLED_DEV) ## run the tests that need a GPU, on a machine that has one

@@ -2,8 +2,8 @@
 
 PyTorch computes on a CPU with GNU's OpenMP, which gives each thread that computes in parallel helpers of its own and
 keeps them until that thread ends. While a process has more of them than cores, all go to sleep after every parallel
-region instead of waiting a moment for the next, and a decode step, which is hundreds of them, takes two to three times
-as long (docs/performance.md). So the engine's thread alone keeps its helpers; what else computes does it on a thread
+region instead of waiting a moment for the next, and a decode step is hundreds of them (docs/performance.md says what it
+costs). So the engine's thread alone keeps its helpers; what else computes does it on a thread
 that ends.
 """
 

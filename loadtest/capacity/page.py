@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from loadtest.capacity.plots import plots
 from loadtest.capacity.run import CapacityRecord
-from loadtest.capacity.summary import Loop, Spread, Summary
+from loadtest.capacity.summary import Loop, Spread, Summary, milliseconds
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b2230; --soft: #667085; --line: #d9dee7; --paper: #fff; --card: #f6f8fb }
@@ -89,7 +89,7 @@ def _told(record: CapacityRecord) -> Iterator[str]:
     else:
         yield _box("none", f"of the rates tried kept {record.options.objective}")
     yield _box(f"{at_knee.level:g}", f"at once is the knee: {at_knee.audio_s_per_s:.1f} s of audio a second")
-    yield _box(_ms(one.ttfa_s.p50), "to the first audio, one request at a time (p50)")
+    yield _box(milliseconds(one.ttfa_s.p50), "to the first audio, one request at a time (p50)")
 
 
 def _box(number: str, words: str) -> str:
@@ -174,7 +174,7 @@ def _stages(summaries: Sequence[Summary], best: Summary | None, record: Capacity
         cells += [
             *_spread(each.ttfa_s),
             _number(each.rtf.p95),
-            _ms(each.gap_s.p95),
+            milliseconds(each.gap_s.p95),
             f"{each.underruns_per_minute:.2f}",
             f"{each.stalled_share:.2%}",
         ]
@@ -199,11 +199,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], best: Iterable[in
 
 
 def _spread(spread: Spread) -> tuple[str, str, str]:
-    return _ms(spread.p50), _ms(spread.p95), _ms(spread.p99)
-
-
-def _ms(seconds: float | None) -> str:
-    return "–" if seconds is None else f"{1e3 * seconds:.0f} ms"
+    return milliseconds(spread.p50), milliseconds(spread.p95), milliseconds(spread.p99)
 
 
 def _milli(seconds: float | None) -> float | None:

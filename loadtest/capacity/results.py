@@ -8,7 +8,7 @@ import typer
 
 from loadtest.capacity.files import RESULT, load
 from loadtest.capacity.run import CapacityRecord
-from loadtest.capacity.summary import Loop, Summary
+from loadtest.capacity.summary import Loop, Summary, milliseconds
 from loadtest.verdict import table
 
 HEAD = ("model", "one at a time", "at the knee", "the most within the objective", "on")
@@ -23,8 +23,11 @@ def results(
 
 
 def records_in(folder: Path) -> list[CapacityRecord]:
-    """By name. Raises `typer.BadParameter` where there are none."""
-    found = [load(file.parent) for file in sorted(folder.glob(f"*/{RESULT}"))]
+    """By name. Raises `typer.BadParameter` where there are none, and for files that are none."""
+    try:
+        found = [load(file.parent) for file in sorted(folder.glob(f"*/{RESULT}"))]
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(str(error)) from error
     if not found:
         raise typer.BadParameter(f"{folder} holds no folder of a capacity test")
     return found
@@ -37,8 +40,8 @@ def result_lines(records: Iterable[CapacityRecord]) -> Iterator[str]:
 def _row(record: CapacityRecord) -> Iterator[str]:
     yield str(record.facts.get("model"))
     one, at_knee, highest = record.summaries(Loop.CLOSED)[0], record.knee, record.highest
-    yield f"{_speed(one)}, first audio {_ms(one.ttfa_s.p50)}"
-    yield f"{at_knee.level:g} at once: {_speed(at_knee)}, first audio {_ms(at_knee.ttfa_s.p50)}"
+    yield f"{_speed(one)}, first audio {milliseconds(one.ttfa_s.p50)}"
+    yield f"{at_knee.level:g} at once: {_speed(at_knee)}, first audio {milliseconds(at_knee.ttfa_s.p50)}"
     if highest is None:
         yield f"none of the rates tried kept {record.options.objective}"
     else:
@@ -50,11 +53,8 @@ def _speed(summary: Summary) -> str:
     return f"{summary.audio_s_per_s:.1f} s of audio/s"
 
 
-def _ms(seconds: float | None) -> str:
-    return "–" if seconds is None else f"{1e3 * seconds:.0f} ms"
-
-
 def _where(record: CapacityRecord) -> str:
     on = record.facts["generator"]
     assert isinstance(on, dict)
-    return f"{on['gpu'] or on['cpu']}, {on['cores']} cores, generator included, {on['date']}"
+    shared = "generator included" if record.facts["shares its machine with the generator"] else "of the generator"
+    return f"{on['gpu'] or on['cpu']}, {on['cores']} cores, {shared}, {on['date']}"

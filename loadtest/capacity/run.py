@@ -10,7 +10,7 @@ from random import Random
 from loadtest.arrivals import Due, Poisson, Send, closed_loop, open_loop
 from loadtest.capacity.objective import Objective
 from loadtest.capacity.search import highest_rate, knee, sweep
-from loadtest.capacity.summary import Loop, Stage, Summary, summarize
+from loadtest.capacity.summary import Loop, Stage, Summary, milliseconds, summarize
 from loadtest.client import Client
 from loadtest.heard import Heard
 from loadtest.target import Target
@@ -140,11 +140,7 @@ class Capacity:
     def _line(self, stage: Stage, summary: Summary) -> str:
         said = (
             f"{stage.name}: {summary.served_hz:.2f} requests/s and {summary.audio_s_per_s:.2f} s of audio a second, "
-            f"first audio p50 {_ms(summary.ttfa_s.p50)}, p95 {_ms(summary.ttfa_s.p95)}"
+            f"first audio p50 {milliseconds(summary.ttfa_s.p50)}, p95 {milliseconds(summary.ttfa_s.p95)}"
         )
         misses = self._options.objective.misses(summary)
         return f"{said}; missed: {', '.join(misses)}" if misses else f"{said}; objective kept"
-
-
-def _ms(seconds: float | None) -> str:
-    return "–" if seconds is None else f"{1e3 * seconds:.0f} ms"

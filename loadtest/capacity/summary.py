@@ -92,6 +92,10 @@ class Summary:
         return sum(num for ending, num in self.endings.items() if ending not in (Ending.OK, Ending.BUSY))
 
 
+def milliseconds(seconds: float | None) -> str:
+    return "–" if seconds is None else f"{1e3 * seconds:.0f} ms"
+
+
 def summarize(stage: Stage) -> Summary:
     start_s, end_s = stage.window_s
     meant = [each for each in stage.heard if start_s <= each.intended_s < end_s]

@@ -37,7 +37,7 @@ def calibrate(
     """
     from loadtest.planner.assumptions import load_model
     from loadtest.planner.calibrate import CalibrationOptions
-    from loadtest.planner.calibration import assumed_workload, checks, fitted, lines
+    from loadtest.planner.calibration import assumed_workload, checks, compared, fitted, lines
     from loadtest.planner.profile import Profile
     from loadtest.workload.presets import PRESETS
     from serve_app.settings import make_settings
@@ -54,11 +54,12 @@ def calibrate(
         run = _recorded_earlier(recorded)
     timed = fitted(timed, run)
     typer.echo(f"in the service its parts take {timed.slowdown:.2f} times what they take alone\n")
-    for line in lines(timed, run.loads):
+    comparisons = compared(timed, run.loads)
+    for line in lines(comparisons):
         typer.echo(line)
     (out / PROFILE).write_text(timed.model_dump_json(indent=1, exclude_none=True) + "\n", encoding="utf-8")
     (out / ASSUMPTIONS).write_text(json.dumps({"workload": assumed_workload(run)}) + "\n", encoding="utf-8")
-    failed = [check for check in checks(timed, run.loads) if not check.is_ok]
+    failed = [check for check in checks(comparisons) if not check.is_ok]
     for check in failed:
         typer.echo(f"FAILED: {check.name}: {check.found}")
     raise typer.Exit(1 if failed else 0)

@@ -132,12 +132,27 @@ def _request(spoken: Spoken, profile: Profile) -> Request:
     return Request(spoken.sent_s, shape, is_cold=spoken.is_cold, is_streamed=spoken.is_streamed)
 
 
-def checks(profile: Profile, loads: Sequence[Load]) -> Iterator[Check]:
-    for load in loads:
+@dataclass(frozen=True)
+class Comparison:
+    load: Load
+    measured: Figures
+    simulated: Figures
+
+    def off(self, name: str) -> float:
+        """The share by which the simulation is above what was measured."""
+        return float(getattr(self.simulated, name) / getattr(self.measured, name) - 1.0)
+
+
+def compared(profile: Profile, loads: Sequence[Load]) -> list[Comparison]:
+    return [Comparison(load, measured(load), simulated(profile, load)) for load in loads]
+
+
+def checks(comparisons: Sequence[Comparison]) -> Iterator[Check]:
+    for each in comparisons:
+        load, real, played = each.load, asdict(each.measured), asdict(each.simulated)
         yield Check(f"{load.share:.0%}: all served", not load.num_lost, f"{load.num_lost} were not")
-        real, played = asdict(measured(load)), asdict(simulated(profile, load))
         for name, most in MAX_OFF.items():
-            off = played[name] / real[name] - 1.0
+            off = each.off(name)
             yield Check(
                 f"{load.share:.0%}: {NAMES[name]} within {most:.0%}",
                 abs(off) <= most,
@@ -145,13 +160,13 @@ def checks(profile: Profile, loads: Sequence[Load]) -> Iterator[Check]:
             )
 
 
-def lines(profile: Profile, loads: Sequence[Load]) -> Iterator[str]:
+def lines(comparisons: Sequence[Comparison]) -> Iterator[str]:
     """A table in Markdown."""
     head = ("load", "requests/s", "requests", *(f"{name}: measured, simulated" for name in NAMES.values()))
     rows = []
-    for load in loads:
-        real, played = asdict(measured(load)), asdict(simulated(profile, load))
-        pairs = (f"{real[name]:.2f}, {played[name]:.2f} ({played[name] / real[name] - 1.0:+.0%})" for name in NAMES)
+    for each in comparisons:
+        load, real, played = each.load, asdict(each.measured), asdict(each.simulated)
+        pairs = (f"{real[name]:.2f}, {played[name]:.2f} ({each.off(name):+.0%})" for name in NAMES)
         rows.append((f"{load.share:.0%}", f"{load.rate_hz:.2f}", str(len(load.spoken)), *pairs))
     return table(head, rows)
 

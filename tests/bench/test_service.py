@@ -9,7 +9,6 @@ from serve_app.bench.service import ServiceBenchOptions, run_service_bench
 from serve_app.settings import Settings
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_sides_do_the_same_work_and_are_reported(tmp_path: Path) -> None:
     file, said = tmp_path / "service.json", list[str]()

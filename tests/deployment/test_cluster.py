@@ -21,7 +21,7 @@ from serve_app.deployment.backend import ENGINE_NAME
 from serve_app.deployment.own_cluster import APP_NAME
 from tests.deployment.clusters import MEMORY, Load, deploy, environment, num_replicas, report, start_serve, until
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.long]
+pytestmark = [pytest.mark.ray, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

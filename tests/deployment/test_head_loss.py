@@ -22,7 +22,7 @@ from ray.cluster_utils import Cluster
 from tests.deployment.clusters import MEMORY, Load, deploy, environment, num_replicas, report, start_serve, until
 from tests.ports import free_port
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.long]
+pytestmark = [pytest.mark.ray, pytest.mark.long]
 
 AWAY_S = 10.0
 

@@ -20,7 +20,7 @@ from tests.deployment.clusters import ROUTE, environment, num_replicas, start_se
 from tests.deployment.model_app import EXTRA, GAIN, load_model
 from tests.fakes import sine_for
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.long]
+pytestmark = [pytest.mark.ray, pytest.mark.long]
 
 LONG = "a long text, " * 30
 TOLD_S = 2.0  # until all routers know where a model is

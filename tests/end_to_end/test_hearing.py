@@ -135,7 +135,6 @@ def _embedding(name: str) -> Samples:
     return voice_ear().embed(samples, rate_hz)
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_speed_changes_duration_and_not_pitch(mini: Server) -> None:
     text = SENTENCES[2]
@@ -162,7 +161,6 @@ def test_nothing_loops_or_falls_silent(mini: Server) -> None:
         assert longest_silence_s(samples) < 1.0, text
 
 
-@pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.parametrize("voice", ["joe", "stella"])
 def test_sound_speech_stays_far_from_the_guards(mini: Server, voice: str) -> None:

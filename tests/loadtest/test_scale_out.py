@@ -95,7 +95,6 @@ def test_parts_of_an_ingress_are_told() -> None:
     assert "| encoded as opus |" in lines and "the whole application" in lines
 
 
-@pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.ray
 @pytest.mark.timeout(600)

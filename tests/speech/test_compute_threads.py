@@ -1,4 +1,4 @@
-"""Only the engine keeps helpers of OpenMP: beside those of another thread, steps take two to three times as long."""
+"""Only the engine keeps helpers of OpenMP: beside those of another thread all sleep after each part of a step."""
 
 import subprocess
 import sys

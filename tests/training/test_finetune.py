@@ -66,7 +66,6 @@ def test_dvae_gives_a_code_for_every_1024_samples(base: Path) -> None:
         assert codes.min() >= 0 and codes.max() < 1_024
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_a_published_layout_learns_and_loads(base: Path, data: Path, tmp_path: Path) -> None:
     tune, lines = _tune(base, data, tmp_path)
@@ -82,7 +81,6 @@ def test_a_published_layout_learns_and_loads(base: Path, data: Path, tmp_path: P
     assert (tmp_path / "dvae.pth").is_file()  # so that it can be fine-tuned again
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_it_learns_what_it_is_given(base: Path, data: Path, tmp_path: Path) -> None:
     options = FinetuneOptions("charles", "en", steps=24, batch=4, validate_every=6, learning_rate=2e-3)
@@ -92,7 +90,6 @@ def test_it_learns_what_it_is_given(base: Path, data: Path, tmp_path: Path) -> N
     assert trained[-1]["code"] < trained[0]["code"] - 0.2
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_a_stopped_run_goes_on(base: Path, data: Path, tmp_path: Path) -> None:
     tune, _ = _tune(base, data, tmp_path)
@@ -105,7 +102,6 @@ def test_a_stopped_run_goes_on(base: Path, data: Path, tmp_path: Path) -> None:
     assert steps == ["6"]
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_it_stops_when_it_gets_no_better(base: Path, data: Path, tmp_path: Path) -> None:
     options = FinetuneOptions("charles", "en", steps=1_000, batch=2, validate_every=1, patience=2, learning_rate=0.5)
@@ -133,7 +129,6 @@ def test_too_few_recordings_are_refused(base: Path, data: Path, tmp_path: Path) 
         _tune(base, few, tmp_path / "out")
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_the_command_compares_before_and_after(base: Path, data: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "serve_app", "finetune", "--data", str(data), "--base", str(base)]

@@ -41,7 +41,6 @@ def _load(directory: Path, folder: Path) -> Checkpoint:
     return load_directory(directory, cache_dir=folder / "cache", progress=lambda _: None)
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_every_stage_runs_and_draws_its_losses(first_run: str, folder: Path) -> None:
     assert [line.removeprefix("== ") for line in first_run.splitlines() if line.startswith("== ")] == list(STAGES)
@@ -50,7 +49,6 @@ def test_every_stage_runs_and_draws_its_losses(first_run: str, folder: Path) -> 
     assert {voice.name for voice in voice_folders(folder / "recordings")} == {"joe", "joe-00"}
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_a_second_run_finds_everything_done(exported: Path, folder: Path) -> None:
     before = _load(exported, folder).fingerprint
@@ -59,7 +57,6 @@ def test_a_second_run_finds_everything_done(exported: Path, folder: Path) -> Non
     assert _load(exported, folder).fingerprint == before
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_a_stage_goes_on_where_it_stopped(exported: Path, folder: Path) -> None:
     assert exported.is_dir()
@@ -67,7 +64,6 @@ def test_a_stage_goes_on_where_it_stopped(exported: Path, folder: Path) -> None:
     assert [line.split()[1] for line in output.splitlines() if line.startswith("step")] == ["6"]
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_listening_tells_where_words_are_lost(exported: Path, folder: Path) -> None:
     assert exported.is_dir()
@@ -77,7 +73,6 @@ def test_listening_tells_where_words_are_lost(exported: Path, folder: Path) -> N
     assert rates[0] < 50.0 < rates[2]  # the teacher is understood, the two-step model is not
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_the_result_is_a_checkpoint_that_speaks(exported: Path, folder: Path, tmp_path: Path) -> None:
     checkpoint = _load(exported, folder)

@@ -141,8 +141,9 @@ def test_wrong_options_are_told(arguments: tuple[str, ...], said: str) -> None:
     assert result.exit_code == 2 and said in " ".join(result.output.split())
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("mode", ["--local", pytest.param("--ray", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "mode", [pytest.param("--local", marks=pytest.mark.slow), pytest.param("--ray", marks=pytest.mark.long)]
+)
 def test_command_measures_the_real_service(mode: str, tmp_path: Path) -> None:
     options = ["--model", "synthetic:tiny", "--seconds", "2", "--max-at-once", "2", "--tries", "2", "--exact", mode]
     found = CliRunner().invoke(app, ["capacity", *options, "--out", str(tmp_path)])

@@ -11,7 +11,18 @@ from typer.testing import CliRunner
 from loadtest.__main__ import app
 from loadtest.planner.assumptions import Assumptions, load_model
 from loadtest.planner.calibrate import num_sentences
-from loadtest.planner.calibration import Load, Run, Spoken, assumed_workload, checks, fitted, lines, measured, simulated
+from loadtest.planner.calibration import (
+    Load,
+    Run,
+    Spoken,
+    assumed_workload,
+    checks,
+    compared,
+    fitted,
+    lines,
+    measured,
+    simulated,
+)
 from loadtest.planner.options import Scaling
 from loadtest.planner.profile import Profile
 from loadtest.planner.request import Request
@@ -47,13 +58,13 @@ def test_a_simulation_equals_itself() -> None:
     real, played = measured(load), simulated(profile, load)
     assert played.ttfa_p50_s == pytest.approx(real.ttfa_p50_s) and played.ttfa_p95_s == pytest.approx(real.ttfa_p95_s)
     assert played.audio_s_per_s == pytest.approx(real.audio_s_per_s)
-    assert all(check.is_ok for check in checks(profile, [load]))
-    assert any("(+0%)" in line for line in lines(profile, [load]))
+    assert all(check.is_ok for check in checks(compared(profile, [load])))
+    assert any("(+0%)" in line for line in lines(compared(profile, [load])))
 
 
 def test_a_slower_machine_is_noticed() -> None:
     load = as_it_would_be(plain(8), 0.5)
-    failed = [check.name for check in checks(plain(8, step_s=0.02), [load]) if not check.is_ok]
+    failed = [check.name for check in checks(compared(plain(8, step_s=0.02), [load])) if not check.is_ok]
     assert failed == ["50%: first audio p50 within 20%", "50%: first audio p95 within 30%"]
 
 
@@ -71,12 +82,12 @@ def test_the_slowdown_of_a_service_is_found(slowdown: float) -> None:
     run = Run(profile.slots, as_it_would_be(slowed, 1e6, profile.slots), [as_it_would_be(slowed, 0.3)])
     found = fitted(profile, run)
     assert found.slowdown == pytest.approx(slowdown, rel=0.03)
-    assert all(check.is_ok for check in checks(found, run.loads))
+    assert all(check.is_ok for check in checks(compared(found, run.loads)))
 
 
 def test_a_request_that_was_lost_is_a_failure() -> None:
     load = replace(as_it_would_be(example(), 0.5), num_lost=1)
-    assert [check.name for check in checks(example(), [load]) if not check.is_ok] == ["50%: all served"]
+    assert [check.name for check in checks(compared(example(), [load])) if not check.is_ok] == ["50%: all served"]
 
 
 def test_sentences_are_counted_as_the_service_cuts() -> None:
