@@ -26,13 +26,18 @@ def overload_checks(record: OverloadRecord, options: OverloadOptions) -> list[Ch
         Check("enough are refused to judge by", len(refusals_s) >= MIN_REFUSED, f"{len(refusals_s)} of {_num(record)}"),
         _limit_check("refused at once (p99)", percentile(refusals_s, 0.99), MAX_REFUSAL_S),
         _first_audio_check(record, options),
-        Check("speech goes on", _goodput(record) >= MIN_GOODPUT, f"{_goodput(record):.0%} of the knee's rate"),
+        _goodput_check(record),
         _recovery_check(record, options),
     ]
 
 
 def _refusals_s(record: OverloadRecord) -> list[float]:
     return [each.ended_s for each in record.storm if each.outcome is Outcome.BUSY]
+
+
+def _goodput_check(record: OverloadRecord) -> Check:
+    found = f"{_goodput(record):.0%} of the knee's rate"
+    return Check("speech goes on", _goodput(record) >= MIN_GOODPUT, found, is_time=True)
 
 
 def _num(record: OverloadRecord) -> int:
@@ -49,11 +54,12 @@ def _storm_check(record: OverloadRecord, options: OverloadOptions) -> Check:
     lag_s = percentile(record.dispatch.lags_s, 0.99)
     factor = sent_hz / record.knee.rate_hz
     is_ok = lag_s <= MAX_LAG_S and factor >= 0.8 * options.factor
-    return Check("the generator keeps time", is_ok, f"{factor:.1f} × the knee's rate, {1e3 * lag_s:.0f} ms late (p99)")
+    found = f"{factor:.1f} × the knee's rate, {1e3 * lag_s:.0f} ms late (p99)"
+    return Check("the generator keeps time", is_ok, found, is_time=True)
 
 
 def _limit_check(name: str, found_s: float, limit_s: float) -> Check:
-    return Check(name, found_s <= limit_s, f"{1e3 * found_s:.0f} ms, at most {1e3 * limit_s:.0f}")
+    return Check(name, found_s <= limit_s, f"{1e3 * found_s:.0f} ms, at most {1e3 * limit_s:.0f}", is_time=True)
 
 
 def _first_audio_check(record: OverloadRecord, options: OverloadOptions) -> Check:
@@ -65,7 +71,7 @@ def _recovery_check(record: OverloadRecord, options: OverloadOptions) -> Check:
     limit_s = record.longest_wait_s(options) + RECOVERY_MARGIN_S
     is_ok = record.recovery_s is not None and record.recovery_s <= limit_s
     found = "never" if record.recovery_s is None else f"{record.recovery_s:.1f} s"
-    return Check("normal again after the storm", is_ok, f"{found}, at most {limit_s:.1f} s")
+    return Check("normal again after the storm", is_ok, f"{found}, at most {limit_s:.1f} s", is_time=True)
 
 
 def overload_lines(record: OverloadRecord, options: OverloadOptions) -> Iterator[str]:

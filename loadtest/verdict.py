@@ -10,6 +10,13 @@ class Check:
     name: str
     is_ok: bool
     found: str
+    is_time: bool = False  # a busy neighbour on the same machine can fail it
+
+
+def may_be_the_machine(checks: Sequence[Check]) -> bool:
+    """Whether some failed and all of those are times: another try can tell a slow service from a busy machine."""
+    failed = [each for each in checks if not each.is_ok]
+    return bool(failed) and all(each.is_time for each in failed)
 
 
 def percentile(values: Sequence[float], share: float) -> float:
