@@ -7,6 +7,7 @@ costs). So the engine's thread alone keeps its helpers; what else computes does 
 that ends.
 """
 
+import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -16,9 +17,25 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def apart(work: Callable[[], T]) -> T:
+def apart(work: Callable[[], T], name: str = "apart") -> T:
     """The result of `work`, done on a thread of its own that has ended by then. A signal ends the wait at once."""
+    thread, result = _start(work, name)
+    try:
+        return result.result()
+    finally:
+        if result.done():
+            thread.join()
+
+
+async def await_apart(work: Callable[[], T], name: str = "apart") -> T:
+    """The same for a coroutine. Who awaits it may be cancelled; the work goes on."""
+    _, result = _start(work, name)
+    return await asyncio.wrap_future(result)
+
+
+def _start(work: Callable[[], T], name: str) -> tuple[threading.Thread, Future[T]]:
     result: Future[T] = Future()
+    result.set_running_or_notify_cancel()  # from here on nobody can cancel it
     context = copy_context()
 
     def run() -> None:
@@ -27,10 +44,6 @@ def apart(work: Callable[[], T]) -> T:
         except BaseException as error:  # noqa: BLE001 (raised again where it is waited for)
             result.set_exception(error)
 
-    thread = threading.Thread(target=run, name="apart", daemon=True)
+    thread = threading.Thread(target=run, name=name, daemon=True)
     thread.start()
-    try:
-        return result.result()
-    finally:
-        if result.done():
-            thread.join()
+    return thread, result

@@ -16,10 +16,11 @@ from serve_app.api.app import create_app
 from serve_app.api.connection import MAX_MESSAGE_BYTES
 from serve_app.api.connections import Connections
 from serve_app.audio.pcm import Recording
+from serve_app.compute_threads import await_apart
 from serve_app.errors import SettingsError, Unavailable
 from serve_app.metrics import NOT_RECORDED, Metrics, PrometheusExporter
 from serve_app.settings import Settings
-from serve_app.shelf.loaded import ServiceLoader, in_daemon_thread, load_speech_service
+from serve_app.shelf.loaded import ServiceLoader, load_speech_service
 from serve_app.shelf.opening import check_sources, open_shelf
 from serve_app.shelf.shelf import ModelShelf
 from serve_app.speech.request import AudioChunk, ServiceStatus, SpeechRequest
@@ -144,7 +145,7 @@ async def _serve(settings: Settings, load_service: ServiceLoader, listener: sock
 async def _live(load: Callable[[], ModelShelf], backend: LoadingBackend, server: uvicorn.Server, url: str) -> None:
     """Loads the service and watches it. A failure of either ends the server."""
     try:
-        backend.service = await in_daemon_thread(load, "load-model")
+        backend.service = await await_apart(load, "load-model")
         logger.info("ready on %s", url)
         while True:
             await asyncio.sleep(HEALTH_PERIOD_S)

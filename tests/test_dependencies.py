@@ -18,6 +18,7 @@ PACKAGE = "serve_app"
 
 USERS_VOICES = ("voices.catalogue", "voices.entry", "voices.storage", "voices.info")  # what the ingress has of them
 BASICS = ("errors", "settings", "metrics")  # they import none of ours
+COMPUTING = ("heap", "compute_threads")
 
 # Room → what it may import of ours, besides itself. "*" is everything. A deeper row takes the place of its room's.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
@@ -36,12 +37,12 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "voices.storage": (*BASICS, "voices.object_store"),
     "voices.info": ("audio.pcm",),
     "engine": (*BASICS, "model", "voices.voice"),
-    "speech": (*BASICS, "heap", "compute_threads", "engine", "text", "audio", "voices", "model"),
+    "speech": (*BASICS, *COMPUTING, "engine", "text", "audio", "voices", "model"),
     "speech.request": ("errors", "audio.pcm", "voices.info"),
     "speech.mix": ("errors",),
     "speech.prosody": ("audio.pcm",),
     "jobs": (*BASICS, "speech.request", "audio", "text"),
-    "shelf": (*BASICS, "heap", "speech", "model.source", "engine.memory", "audio.pcm", "voices.info"),
+    "shelf": (*BASICS, *COMPUTING, "speech", "model.source", "engine.memory", "audio.pcm", "voices.info"),
     "api": (*BASICS, "jobs", "speech.request", "speech.mix", "audio", "text", *USERS_VOICES),
     "training": (*BASICS, "model", "audio", "voices", "speech"),
     "monitoring": ("errors", "metrics"),

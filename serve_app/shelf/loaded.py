@@ -1,17 +1,13 @@
 """What a process holds of one model: the service that speaks with it, how it is loaded, and what it is without that."""
 
-import asyncio
-import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from serve_app.audio.pcm import Recording
 from serve_app.metrics import NOT_RECORDED, Metrics
 from serve_app.settings import Settings
 from serve_app.speech.request import AudioChunk, ServiceLoad, ServiceStatus, SpeechRequest
 from serve_app.voices.info import PreparedVoice
-
-T = TypeVar("T")
 
 
 class LoadedService(Protocol):
@@ -57,26 +53,3 @@ def describe_model(settings: Settings) -> ServiceStatus:
     from serve_app.speech.description import describe
 
     return describe(settings)
-
-
-async def in_daemon_thread(call: Callable[[], T], name: str) -> T:
-    """The call's result; a signal ends the process while it runs. Its waiter may be cancelled, the call may not."""
-    loop = asyncio.get_running_loop()
-    result: asyncio.Future[T] = loop.create_future()
-
-    def settle(value: T | None, error: Exception | None) -> None:
-        if result.cancelled():
-            return
-        if error is not None:
-            result.set_exception(error)
-        else:
-            result.set_result(value)  # type: ignore[arg-type]
-
-    def run() -> None:
-        try:
-            loop.call_soon_threadsafe(settle, call(), None)
-        except Exception as error:  # noqa: BLE001 (raised again where it is awaited)
-            loop.call_soon_threadsafe(settle, None, error)
-
-    threading.Thread(target=run, name=name, daemon=True).start()
-    return await result

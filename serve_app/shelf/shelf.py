@@ -14,10 +14,11 @@ from dataclasses import replace
 
 from serve_app import metrics
 from serve_app.audio.pcm import Recording
+from serve_app.compute_threads import await_apart
 from serve_app.errors import ModelNotFound, Unavailable
 from serve_app.metrics import Metrics
 from serve_app.shelf.gauges import SharedGauges
-from serve_app.shelf.loaded import LoadedService, ServiceLoader, in_daemon_thread
+from serve_app.shelf.loaded import LoadedService, ServiceLoader
 from serve_app.shelf.memory import give_back_memory
 from serve_app.shelf.model import Describe, Model
 from serve_app.speech.request import AudioChunk, ServiceLoad, ServiceStatus, SpeechRequest
@@ -93,7 +94,7 @@ class ModelShelf:
             return model.facts
         if model.facts is None:
             model.check_not_failed()
-            await in_daemon_thread(functools.partial(model.describe, self._describe), "describe-model")
+            await await_apart(functools.partial(model.describe, self._describe), "describe-model")
             model.check_not_failed()
         assert model.facts is not None
         return replace(model.facts, is_ready=not model.has_failed)
@@ -180,7 +181,7 @@ class ModelShelf:
         started_s = time.monotonic()
         recorder = self._gauges.recorder_of(model)
         load = functools.partial(self._load_service, model.settings, logger.info, recorder)
-        service = await in_daemon_thread(load, "load-model")
+        service = await await_apart(load, "load-model")
         if self._is_draining:
             service.close()
             return

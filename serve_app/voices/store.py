@@ -18,7 +18,7 @@ import numpy as np
 
 from serve_app import metrics
 from serve_app.audio.pcm import Recording, Samples
-from serve_app.compute_threads import apart
+from serve_app.compute_threads import await_apart
 from serve_app.errors import RequestError
 from serve_app.metrics import NOT_RECORDED, Metrics
 from serve_app.voices.entry import latents_prefix, to_int16
@@ -63,7 +63,7 @@ class VoiceStore:
         self._voices: OrderedDict[str, StoredVoice] = OrderedDict()  # least recently used first
         self._num_bytes = 0
         self._pending: dict[str, asyncio.Task[StoredVoice]] = {}
-        self._encoding = asyncio.Semaphore(1)
+        self._encoding = asyncio.Semaphore(1)  # a burst of new voices must not take all threads and memory
 
     @property
     def num_bytes(self) -> int:
@@ -90,9 +90,8 @@ class VoiceStore:
 
     async def join(self, recordings: Sequence[Recording], *, is_style: bool, field: str) -> PreparedVoice:
         """See `ReferenceTrimmer.join`; what it gives is encoded too, so that its first use is not the slow one."""
-        prepared = await asyncio.to_thread(
-            apart, partial(self._trimmer.join, recordings, is_style=is_style, field=field)
-        )
+        async with self._encoding:
+            prepared = await await_apart(partial(self._trimmer.join, recordings, is_style=is_style, field=field))
         await self.get_prepared(prepared.reference)
         return prepared
 
@@ -148,8 +147,8 @@ class VoiceStore:
             self._metrics.add(metrics.VOICES, found="disk")
             return voice
         self._metrics.add(metrics.VOICES, found="encoded")
-        async with self._encoding:  # one at a time: a burst of new voices must not take all threads and memory
-            return await asyncio.to_thread(apart, partial(self._encode_and_write, key, prepare))
+        async with self._encoding:
+            return await await_apart(partial(self._encode_and_write, key, prepare))
 
     def _encode_and_write(self, key: str, prepare: Callable[[], PreparedReference]) -> StoredVoice:
         reference = prepare()

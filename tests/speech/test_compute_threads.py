@@ -1,17 +1,19 @@
 """Only the engine keeps helpers of OpenMP: beside those of another thread all sleep after each part of a step."""
 
+import asyncio
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from serve_app.compute_threads import apart
+from serve_app.compute_threads import apart, await_apart
 
 ROOT = Path(__file__).parents[2]
 NUM_THREADS = 3
 COUNTED = f"""
-import asyncio, sys, threading
+import asyncio, sys, threading, time
 from pathlib import Path
 import soundfile
 from serve_app.audio.pcm import Recording
@@ -37,6 +39,10 @@ chosen = dict(dtype="float32", num_threads={NUM_THREADS}, voice_dir=Path(sys.arg
 settings = make_settings(model="synthetic:tiny", **chosen)
 service = SpeechService.load(settings, lambda line: None)
 asyncio.run(main(service))
+for _ in range(100):  # helpers end a moment after their thread
+    if num_helpers() - before < {NUM_THREADS}:
+        break
+    time.sleep(0.1)
 print(num_helpers() - before)
 service.close()
 """
@@ -55,3 +61,25 @@ def test_work_apart_gives_its_result_or_its_error() -> None:
     assert apart(lambda: 7) == 7
     with pytest.raises(ZeroDivisionError):
         apart(lambda: 1 // 0)
+
+
+async def test_a_coroutine_gets_the_same() -> None:
+    assert await await_apart(lambda: 7) == 7
+    with pytest.raises(ZeroDivisionError):
+        await await_apart(lambda: 1 // 0)
+
+
+async def test_work_goes_on_though_its_waiter_leaves() -> None:
+    go_on, is_done = threading.Event(), threading.Event()
+
+    def work() -> None:
+        go_on.wait()
+        is_done.set()
+
+    waiter = asyncio.create_task(await_apart(work))
+    await asyncio.sleep(0)
+    waiter.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiter
+    go_on.set()
+    assert await asyncio.to_thread(is_done.wait, 10.0)
