@@ -13,7 +13,7 @@ from serve_app.compute_threads import apart, await_apart
 ROOT = Path(__file__).parents[2]
 NUM_THREADS = 3
 COUNTED = f"""
-import asyncio, sys, threading, time
+import asyncio, sys, threading
 from pathlib import Path
 import soundfile
 from serve_app.audio.pcm import Recording
@@ -32,6 +32,11 @@ async def main(service):
     prepared = await service.prepare_voice([recording], is_style=True)
     request = one_turn("One, two, three.", language="en", reference=prepared.reference)
     assert [chunk async for chunk in service.stream(request)]
+    for _ in range(100):  # helpers end a moment after their thread
+        if num_helpers() - before < {NUM_THREADS}:
+            break
+        await asyncio.sleep(0.1)
+    print(num_helpers() - before)
 
 use_cpu({NUM_THREADS})  # starts threads of another kind, which nobody uses
 before = num_helpers()
@@ -39,11 +44,6 @@ chosen = dict(dtype="float32", num_threads={NUM_THREADS}, voice_dir=Path(sys.arg
 settings = make_settings(model="synthetic:tiny", **chosen)
 service = SpeechService.load(settings, lambda line: None)
 asyncio.run(main(service))
-for _ in range(100):  # helpers end a moment after their thread
-    if num_helpers() - before < {NUM_THREADS}:
-        break
-    time.sleep(0.1)
-print(num_helpers() - before)
 service.close()
 """
 
