@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-HEAR = "have Whisper hear what each peer said alone (packages of the group `ears`)"
+HEAR = "judge what each peer said alone: words, sound, voice (packages of the group `ears`)"
 
 
 def compare(
@@ -35,6 +35,7 @@ def compare(
     from loadtest.compare.peer import PeerOptions, running
     from loadtest.compare.run import CompareOptions
     from loadtest.compare.run import compare as run_comparison
+    from loadtest.quality import Judges, judge_beside_each_other, quality_table
     from serve_app.bench.machine import machine
     from serve_app.settings import make_settings
 
@@ -51,15 +52,18 @@ def compare(
     on = machine()
     where = on["gpu"] or f"{on['cpu']}, {on['cores']} cores"
     typer.echo(f"\n{model} on {where}, torch {on['torch']}, {on['date']}; medians of {rounds} rounds in turn\n")
-    errors = report.word_errors(found) if hear else None
+    qualities = None
+    if hear:
+        spoken = {each.name: found.first_take(each.name) for each in chosen}
+        qualities = judge_beside_each_other(spoken, Judges())
     for line in report.speed_table(found):
         typer.echo(line)
-    if errors is not None:
+    if qualities is not None:
         typer.echo("")
-        for line in report.quality_table(errors, len(found.first_take(chosen[0].name))):
+        for line in quality_table(qualities, len(found.first_take(chosen[0].name))):
             typer.echo(line)
     if json_file is not None:
-        told = {"machine": on, "model": model, **report.to_json(found, errors)}
+        told = {"machine": on, "model": model, **report.to_json(found, qualities)}
         json_file.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     if any(each.why for turns in found.rounds.values() for turn in turns for each in turn.spoken):
         raise typer.Exit(1)

@@ -6,6 +6,7 @@ from statistics import median
 from typing import Any
 
 from loadtest.compare.run import Comparison, Round
+from loadtest.quality import Quality
 from loadtest.verdict import percentile, table
 
 
@@ -38,36 +39,12 @@ def _speed(rounds: list[Round]) -> float:
     return median(each.audio_s_per_s for each in rounds)
 
 
-def quality_table(errors: Mapping[str, float], num_texts: int) -> Iterator[str]:
-    yield from table(
-        ["", f"words wrong, of {num_texts} texts heard by Whisper-base"],
-        ([name, f"{rate:.1%}"] for name, rate in errors.items()),
-    )
-
-
-def word_errors(found: Comparison) -> dict[str, float]:
-    """Of each peer, alone. Raises ImportError where the packages of the group `ears` are not installed."""
-    from serve_app.training.hearing import Ears, Heard, word_error_rate
-
-    ears = Ears()
-    return {
-        name: word_error_rate(
-            [
-                Heard(text.text, ears.transcribe(said.samples, said.rate_hz, text.language), text.language)
-                for text, said in found.first_take(name)
-                if not said.why
-            ]
-        )
-        for name in found.rounds
-    }
-
-
-def to_json(found: Comparison, errors: Mapping[str, float] | None) -> dict[str, Any]:
+def to_json(found: Comparison, qualities: Mapping[str, Quality | None] | None) -> dict[str, Any]:
     """Without samples."""
     return {
         "options": asdict(found.options),
         "texts": [asdict(text) for text in found.texts],
-        "words_wrong": errors,
+        "quality": None if qualities is None else {name: each and asdict(each) for name, each in qualities.items()},
         "rounds": {
             name: [
                 {

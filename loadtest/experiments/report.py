@@ -1,47 +1,28 @@
 """Results as a table in Markdown and as JSON."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from statistics import median
 from typing import Any
 
-from loadtest.compare.listening import Listened
+from loadtest.compare.listening import Listened, Text
 from loadtest.experiments.run import Result
+from loadtest.quality import Judges, Quality, quality_cells
 from loadtest.recordings import reading_of
 from loadtest.verdict import table
 
 JUDGE_S = 10.0  # of the reader, whom a cloned voice is held against
 
 
-@dataclass(frozen=True)
-class Judged:
-    """Of one result: share of words that Whisper heard wrong, and likeness to the reader, -1 to 1."""
-
-    words_wrong: float
-    likeness: float | None
-
-
-def judged(results: Sequence[Result]) -> list[Judged | None]:
+def judged(results: Sequence[Result]) -> list[Quality | None]:
     """None where nothing was served. Raises ImportError where the packages of the group `ears` are not installed."""
-    from serve_app.training.hearing import Ears, Heard, VoiceEar, similarity, word_error_rate
+    judges = Judges()
+    reader = judges.voice(*_reader()) if any(result.variant.is_cold for result in results) else None
 
-    ears, voices = Ears(), VoiceEar()
-    reader: Any = None
-
-    def judge(result: Result) -> Judged | None:
-        nonlocal reader
-        if not result.served:
-            return None
-        heard = [
-            Heard(result.variant.text, ears.transcribe(each.samples, each.rate_hz, "en")) for each in result.served
-        ]
-        likeness = None
-        if result.variant.is_cold:
-            if reader is None:
-                reader = voices.embed(*_reader())
-            alike = [similarity(reader, voices.embed(each.samples, each.rate_hz)) for each in result.served]
-            likeness = median(alike)
-        return Judged(word_error_rate(heard), likeness)
+    def judge(result: Result) -> Quality | None:
+        spoken = [(Text(result.variant.text, "en", 0), each) for each in result.served]
+        likes = [reader] * len(spoken) if reader is not None and result.variant.is_cold else None
+        return judges.judge(spoken, likes)
 
     return [judge(result) for result in results]
 
@@ -55,12 +36,12 @@ def _reader() -> tuple[Any, int]:
     return samples, rate_hz
 
 
-def lines(results: Sequence[Result], judgements: Sequence[Judged | None] | None) -> Iterator[str]:
+def lines(results: Sequence[Result], judgements: Sequence[Quality | None] | None) -> Iterator[str]:
     """Medians of the requests. RTF: seconds until the last byte by second of speech."""
     is_cold = any(result.variant.is_cold for result in results)
     head = ["", "first audio", "all of it", "speech", "RTF", "speech a second"]
     head += ["first audio, new voice"] if is_cold else []
-    head += ["words wrong", *(["likeness"] if is_cold else [])] if judgements else []
+    head += ["words wrong", "DNSMOS", *(["likeness"] if is_cold else [])] if judgements else []
 
     def row(index: int, result: Result) -> list[str]:
         if result.why:
@@ -74,9 +55,8 @@ def lines(results: Sequence[Result], judgements: Sequence[Judged | None] | None)
         cells += [f"{_mid(result, lambda each: each.total_s / each.audio_s):.2f}", f"{speech_rate(result):.2f} s"]
         if is_cold:
             cells.append("–" if result.cold is None else f"{1e3 * result.cold.first_audio_s:.0f} ms")
-        if judgements and (judgement := judgements[index]) is not None:
-            cells.append(f"{judgement.words_wrong:.0%}")
-            cells += [f"{judgement.likeness:.2f}"] if judgement.likeness is not None else []
+        if judgements:
+            cells += quality_cells(judgements[index])[: 3 if is_cold else 2]
         return cells
 
     return table(head, (row(index, result) for index, result in enumerate(results)))
@@ -90,7 +70,7 @@ def speech_rate(result: Result) -> float:
     return median(rates)
 
 
-def to_json(results: Sequence[Result], judgements: Sequence[Judged | None] | None) -> list[dict[str, Any]]:
+def to_json(results: Sequence[Result], judgements: Sequence[Quality | None] | None) -> list[dict[str, Any]]:
     """Without samples."""
     return [
         {
@@ -101,7 +81,7 @@ def to_json(results: Sequence[Result], judgements: Sequence[Judged | None] | Non
             "cold": None if result.cold is None else _times(result.cold),
             "spoken": [_times(each) for each in result.spoken],
             "speech_a_second": speech_rate(result),
-            "judged": vars(judgement) if judgements and (judgement := judgements[index]) is not None else None,
+            "judged": (quality := judgements[index]) and asdict(quality) if judgements else None,
         }
         for index, result in enumerate(results)
     ]

@@ -1,4 +1,5 @@
-"""Ears: what a recording says, by Whisper; whose voice it is, by Resemblyzer. Both are optional packages of data.
+"""Ears: what a recording says, by Whisper; whose voice it is, by Resemblyzer; how it sounds, by DNSMOS. All are
+optional packages of data.
 
 A word error rate of ours counts what Whisper heard against what was asked, both without case and punctuation, numbers
 as words.
@@ -138,6 +139,21 @@ class VoiceEar:
         heard = torch.from_numpy(soxr.resample(samples, sample_rate_hz, SAMPLE_RATE_HZ).astype(np.float32))
         embedding: Samples = self._encoder(heard[None])[0].numpy()
         return embedding
+
+
+class SoundEar:
+    """DNSMOS P.835 (https://arxiv.org/abs/2110.01763): what listeners would say of the sound, from 1 to 5."""
+
+    def __init__(self) -> None:
+        """Raises ImportError where speechmos is not installed."""
+        from speechmos import dnsmos
+
+        self._dnsmos: Any = dnsmos
+
+    def mos(self, samples: Samples, sample_rate_hz: int) -> float:
+        """The overall score of [n] samples, n > 0; a recording shorter than 9 s is heard over and over."""
+        heard = np.clip(soxr.resample(samples, sample_rate_hz, self._dnsmos.SR), -1.0, 1.0)
+        return float(self._dnsmos.run(heard.astype(np.float32), self._dnsmos.SR)["ovrl_mos"])
 
 
 def similarity(one: Samples, other: Samples) -> float:
