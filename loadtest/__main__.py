@@ -155,6 +155,16 @@ def ingress_parts() -> None:
     _finish({}, [], None)
 
 
+@app.command("encoders")
+def encoders() -> None:
+    """What the effort of MP3's and Opus's encoders buys: time, bytes and sound, on a reading."""
+    from loadtest.encoder_choices import choice_lines  # loads what judges sound
+
+    for line in choice_lines():
+        typer.echo(line)
+    _finish({}, [], None)
+
+
 def _counts(text: str) -> tuple[int, ...]:
     counts = [each.strip() for each in text.split(",")]
     if wrong := [each for each in counts if not each.isdecimal() or not int(each)]:

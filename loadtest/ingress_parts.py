@@ -11,8 +11,10 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from typing import Any
 
 import numpy as np
+import soxr
 from prometheus_client import CollectorRegistry
 
+from loadtest.recordings import reading
 from loadtest.sleeping import CHUNK_S, Plan, SleepingService
 from loadtest.speech import SPEECH_ROUTE
 from loadtest.verdict import table
@@ -47,10 +49,11 @@ def _per_chunk(seconds: float) -> str:
 
 
 def _chunks(num: int) -> list[AudioChunk]:
+    """Of a reading, over and over: noise would cost an encoder more."""
     num_samples = round(CHUNK_S * SAMPLE_RATE_HZ)
-    rng = np.random.default_rng(1)
-    samples = [rng.normal(0.0, 0.1, num_samples).astype(np.float32) for _ in range(num)]
-    return [AudioChunk(each, index * num_samples, 0) for index, each in enumerate(samples)]
+    samples, rate_hz = reading()
+    spoken = np.resize(soxr.resample(samples, rate_hz, SAMPLE_RATE_HZ), num * num_samples).astype(np.float32)
+    return [AudioChunk(each, index * num_samples, 0) for index, each in enumerate(np.split(spoken, num))]
 
 
 def _least_s(work: Callable[[], object]) -> float:

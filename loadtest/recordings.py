@@ -13,6 +13,7 @@ import numpy as np
 import soundfile
 
 from serve_app.audio.pcm import Samples
+from serve_app.errors import StartupError
 
 READING = "two_cities.wav"  # 44.4 s at 48 kHz, one man reading without long pauses
 MIN_S, MAX_S = 7.0, 12.0
@@ -25,29 +26,30 @@ def has_reading() -> bool:
 
 
 @cache
-def _reading() -> tuple[Samples, int]:
+def reading() -> tuple[Samples, int]:
+    """All of it [num_samples], and its rate in Hz. Raises `StartupError` where it is not installed."""
     spec = importlib.util.find_spec("moonshine_voice")
     if spec is None or spec.origin is None:
-        raise FileNotFoundError("the recordings are missing: install the test requirements (make check does)")
+        raise StartupError("the recordings are missing: install the test requirements (make check does)")
     samples, rate_hz = soundfile.read(Path(spec.origin).parent / "assets" / READING, dtype="float32")
     return samples, rate_hz
 
 
 def new_recording(rng: Random, duration_s: float | None = None) -> bytes:
     """A file of speech that differs from every other one made with another state of `rng`."""
-    reading, rate_hz = _reading()
+    whole, rate_hz = reading()
     num_samples = round((rng.uniform(MIN_S, MAX_S) if duration_s is None else duration_s) * rate_hz)
-    start = rng.randrange(len(reading) - num_samples)
+    start = rng.randrange(len(whole) - num_samples)
     hiss = np.random.default_rng(rng.getrandbits(64)).standard_normal(num_samples, dtype=np.float32)
-    return audio_file(reading[start : start + num_samples] + HISS * hiss, rate_hz, rng.choice(FORMATS))
+    return audio_file(whole[start : start + num_samples] + HISS * hiss, rate_hz, rng.choice(FORMATS))
 
 
 def reading_of(duration_s: float, *, from_end: bool = False) -> bytes:
     """The reader's first seconds, or his last, as WAV."""
-    reading, rate_hz = _reading()
+    whole, rate_hz = reading()
     num_samples = round(duration_s * rate_hz)
-    assert num_samples <= len(reading)
-    return audio_file(reading[-num_samples:] if from_end else reading[:num_samples], rate_hz)
+    assert num_samples <= len(whole)
+    return audio_file(whole[-num_samples:] if from_end else whole[:num_samples], rate_hz)
 
 
 def audio_file(samples: Samples, rate_hz: int, file_format: str = "WAV") -> bytes:

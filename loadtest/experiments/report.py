@@ -1,5 +1,6 @@
 """Results as a table in Markdown and as JSON."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from statistics import median
@@ -11,6 +12,8 @@ from loadtest.quality import Judges, Quality, quality_cells
 from loadtest.recordings import reading_of
 from loadtest.verdict import table
 
+MESSAGE = re.compile(r'"message": ?"([^"]*)')
+MAX_TOLD = 80  # characters
 JUDGE_S = 10.0  # of the reader, whom a cloned voice is held against
 
 
@@ -45,7 +48,7 @@ def lines(results: Sequence[Result], judgements: Sequence[Quality | None] | None
 
     def row(index: int, result: Result) -> list[str]:
         if result.why:
-            return [result.variant.name, f"refused: {result.why[:100]}", *[""] * (len(head) - 2)]
+            return [result.variant.name, f"refused: {_told(result.why)}", *[""] * (len(head) - 2)]
         cells = [
             result.variant.name,
             _ms(result, lambda each: each.first_audio_s),
@@ -60,6 +63,12 @@ def lines(results: Sequence[Result], judgements: Sequence[Quality | None] | None
         return cells
 
     return table(head, (row(index, result) for index, result in enumerate(results)))
+
+
+def _told(why: str) -> str:
+    """The beginning of the service's own message, where there is one."""
+    message = MESSAGE.search(why)
+    return (message[1] if message else why)[:MAX_TOLD].rsplit(";")[0]
 
 
 def speech_rate(result: Result) -> float:

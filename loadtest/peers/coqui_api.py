@@ -3,6 +3,8 @@
 One request at a time, as coqui's own server does it: its model keeps state while it speaks.
 """
 
+from dataclasses import asdict
+
 import numpy as np
 import torch
 
@@ -28,6 +30,7 @@ def main() -> None:
     latents, speaker = voice.cond_latents[None].to(device), voice.speaker_embedding[None, :, None].to(device)
     tokenizer = Tokenizer(checkpoint.tokenizer_file, checkpoint.config.languages)
     per_token = checkpoint.config.fixed_codes_per_token
+    sampling = asdict(checkpoint.config.sampling)  # as `Xtts.synthesize` hands its configuration on
 
     def speak(text: str, language: str) -> tuple[bytes, int]:
         forced: dict[str, int] = {}
@@ -35,7 +38,7 @@ def main() -> None:
             num_codes = max(1, round(per_token * len(tokenizer.encode(text, language))))
             forced = {"min_new_tokens": num_codes, "max_new_tokens": num_codes}
         with torch.inference_mode():
-            samples = np.asarray(model.inference(text, language, latents, speaker, **forced)["wav"])
+            samples = np.asarray(model.inference(text, language, latents, speaker, **sampling, **forced)["wav"])
         return (np.clip(samples, -1.0, 1.0) * 32767.0).astype("<i2").tobytes(), SAMPLE_RATE_HZ
 
     answer(speak, port_asked(), is_one_at_a_time=True)

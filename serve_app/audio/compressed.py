@@ -24,18 +24,24 @@ class Codec:
     container_options: Options = ()
 
 
-# Rates at which 24 kHz speech in one channel has nothing left to gain to the ear. A stream cannot go back to its
-# beginning, so no format has its length in its header: MP3 is written without the header that would state one.
+# Rates at which 24 kHz speech in one channel has nothing left to gain to the ear; more effort (`compression_level`)
+# is not heard either (docs/performance.md). A stream cannot go back to its beginning, so no format has its length in
+# its header: MP3 is written without the header that would state one.
 CODECS = {
     "mp3": Codec(
-        "audio/mpeg", "mp3", "libmp3lame", 64_000, container_options=(("write_xing", "0"), ("id3v2_version", "0"))
+        "audio/mpeg",
+        "mp3",
+        "libmp3lame",
+        64_000,
+        options=(("compression_level", "7"),),
+        container_options=(("write_xing", "0"), ("id3v2_version", "0")),
     ),
     "opus": Codec(
         "audio/ogg",
         "ogg",
         "libopus",
         32_000,
-        options=(("application", "voip"),),
+        options=(("application", "voip"), ("compression_level", "5")),
         container_options=(("page_duration", "20000"),),  # µs: a page for each packet, where FFmpeg waits a second
     ),
     "aac": Codec("audio/aac", "adts", "aac", 64_000),

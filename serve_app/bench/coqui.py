@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from TTS.tts.configs.xtts_config import XttsConfig
+from TTS.tts.layers.tortoise.autoregressive import ConditioningEncoder
 from TTS.tts.layers.xtts.gpt import GPT
 from TTS.tts.layers.xtts.hifigan_decoder import HifiDecoder
 from TTS.tts.layers.xtts.tokenizer import VoiceBpeTokenizer
@@ -15,16 +16,17 @@ from TTS.tts.models.xtts import Xtts
 from serve_app.bench.measure import Measurement, peak_memory_bytes, reset_peak_memory
 from serve_app.bench.workload import Utterance
 from serve_app.model.checkpoint import Checkpoint
-from serve_app.model.config import SAMPLE_RATE_HZ, VocoderConfig
+from serve_app.model.config import SAMPLE_RATE_HZ, GptConfig, VocoderConfig
 from serve_app.model.config_file import to_coqui
+from serve_app.model.tokenizer import Tokenizer
 from serve_app.voices.voice import VoiceLatents
 
 
 class QuickXtts(Xtts):  # type: ignore[misc]  # coqui-tts is untyped
-    """coqui's `Xtts`, built without drawing weights that loading overwrites, and with any vocoder size."""
+    """coqui's `Xtts`, built without drawing weights that loading overwrites, with the sizes that coqui fixes."""
 
-    def __init__(self, config: XttsConfig, vocoder: VocoderConfig) -> None:
-        self._vocoder = vocoder
+    def __init__(self, config: XttsConfig, gpt: GptConfig, vocoder: VocoderConfig) -> None:
+        self._gpt, self._vocoder = gpt, vocoder
         super().__init__(config)
 
     def init_models(self) -> None:
@@ -47,6 +49,9 @@ class QuickXtts(Xtts):  # type: ignore[misc]  # coqui-tts is untyped
                 use_perceiver_resampler=args.gpt_use_perceiver_resampler,
                 code_stride_len=args.gpt_code_stride_len,
             )
+            self.gpt.conditioning_encoder = ConditioningEncoder(
+                80, self._gpt.width, self._gpt.num_conditioning_blocks, num_attn_heads=self._gpt.num_heads
+            )
         self.hifigan_decoder = HifiDecoder(
             input_sample_rate=args.input_sample_rate,
             output_sample_rate=args.output_sample_rate,
@@ -61,6 +66,15 @@ class QuickXtts(Xtts):  # type: ignore[misc]  # coqui-tts is untyped
             d_vector_dim=args.d_vector_dim,
             cond_d_vector_in_each_upsampling_layer=args.cond_d_vector_in_each_upsampling_layer,
         )
+        speaker_encoder = self.hifigan_decoder.speaker_encoder
+        self.hifigan_decoder.speaker_encoder = type(speaker_encoder)(
+            input_dim=64,
+            proj_dim=vocoder.speaker_width,
+            num_filters=list(vocoder.speaker_encoder_channels),
+            log_input=True,
+            use_torch_spec=True,
+            audio_config=speaker_encoder.audio_config,
+        )
 
 
 def build_coqui(checkpoint: Checkpoint, device: torch.device | str = "cpu") -> Xtts:
@@ -68,11 +82,14 @@ def build_coqui(checkpoint: Checkpoint, device: torch.device | str = "cpu") -> X
     config = XttsConfig()
     config.from_dict(to_coqui(checkpoint.config))
     tokenizer = VoiceBpeTokenizer(vocab_file=checkpoint.tokenizer_file)
+    if checkpoint.pronunciations_file is not None:  # of phonemes, which coqui's tokenizer does not know
+        phonemes = Tokenizer(checkpoint.tokenizer_file, checkpoint.config.languages, checkpoint.pronunciations_file)
+        tokenizer.encode = lambda text, lang: phonemes.encode(text, lang)
     gpt = checkpoint.config.gpt
     config.model_args.gpt_number_text_tokens = gpt.num_text_tokens
     config.model_args.gpt_start_text_token = gpt.start_text_token
     config.model_args.gpt_stop_text_token = gpt.stop_text_token
-    model = QuickXtts(config, checkpoint.config.vocoder)
+    model = QuickXtts(config, gpt, checkpoint.config.vocoder)
     model.tokenizer = tokenizer
     model.load_state_dict(checkpoint.tensors, strict=True, assign=True)
     model.requires_grad_(False)

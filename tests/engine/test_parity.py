@@ -14,6 +14,7 @@ from serve_app.engine.sequence import FinishReason, Prompt
 from serve_app.errors import CeilingReached
 from serve_app.model.checkpoint import Checkpoint
 from serve_app.model.tokenizer import Tokenizer
+from serve_app.training.corpus import held_out_sentences
 from tests.engine.reference import Reference, follow, generate, greedy, load, second_pass, waveform
 from tests.engine.support import (
     PLACEHOLDER,
@@ -76,6 +77,36 @@ def test_codes_and_latents_equal_coquis(model: str, num_codes: int, penalty: flo
     ]
     record_property("largest_difference_of_latents", max(differences))
     assert max(differences) < TOLERANCE
+
+
+def test_trained_weights_speak_as_coquis(record_property: Record) -> None:
+    """`mini` in each of its voices, to the stop that each comes to by itself: codes, latents and sound."""
+    checkpoint, coqui = load("mini")
+    tokenizer = Tokenizer(checkpoint.tokenizer_file, checkpoint.config.languages, checkpoint.pronunciations_file)
+    voices = list(checkpoint.speakers.values())
+    sentences = held_out_sentences()[: len(voices)]
+    prompts = [
+        greedy(tuple(tokenizer.encode(sentence, "en")), voice, None)
+        for sentence, voice in zip(sentences, voices, strict=True)
+    ]
+    references = [generate(coqui, prompt) for prompt in prompts]
+    stop = checkpoint.config.gpt.stop_audio_token
+    assert [coqui.tokenizer.encode(sentence, "en") for sentence in sentences] == [
+        list(prompt.text_tokens) for prompt in prompts
+    ]
+    assert len(voices) >= 6 and all(reference.codes[-1] == stop for reference in references)
+    followed = follow(checkpoint, prompts, references)
+    record_property("num_codes", followed.num_codes)
+    record_property("num_near_ties_forced", followed.num_forced)
+    assert followed.num_forced <= 2
+    for latents, prompt, reference in zip(followed.latents, prompts, references, strict=True):
+        expected = second_pass(coqui, prompt, reference.codes)
+        assert largest_difference(latents, expected) < TOLERANCE * expected.abs().max()
+    with running(checkpoint) as engine:
+        spoken = speak_alone(engine, prompts[:1])[0]
+    assert min(references[0].gaps) > NEAR_TIE and list(spoken.codes) == references[0].codes
+    heard = waveform(coqui, second_pass(coqui, prompts[0], references[0].codes), voices[0], 1.0)
+    assert largest_difference(torch.from_numpy(spoken.samples), heard) < TOLERANCE
 
 
 def test_repetition_penalty_matters_here() -> None:

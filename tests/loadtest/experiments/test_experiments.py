@@ -12,13 +12,15 @@ from loadtest.__main__ import app
 from loadtest.compare.listening import Listened
 from loadtest.experiments import questions
 from loadtest.experiments.questions import EXPERIMENTS, LENGTHS
-from loadtest.experiments.report import Judged, lines, speech_rate, to_json
+from loadtest.experiments.report import lines, speech_rate, to_json
 from loadtest.experiments.run import Result
 from loadtest.experiments.variant import Variant
+from loadtest.quality import Quality
 from serve_app.settings import Settings
 
 SPOKEN = Listened(0.2, 1.0, np.zeros(48_000, np.float32), 24_000)
-REFUSED = replace(SPOKEN, samples=np.zeros(0, np.float32), why="complete, status 422: too short")
+TOLD = """complete, status 422: b'{"error":{"code":"x","message":"the recording holds 1.8 s; send a longer'"""
+REFUSED = replace(SPOKEN, samples=np.zeros(0, np.float32), why=TOLD)
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -47,9 +49,9 @@ def test_table_has_medians_and_what_was_refused() -> None:
         Result(Variant("good", is_cold=True), cold=slow, spoken=[SPOKEN, SPOKEN, slow], walls_s=[1.0, 1.0, 4.0]),
         Result(Variant("short", is_cold=True), cold=REFUSED, spoken=[REFUSED], walls_s=[0.1]),
     ]
-    head, _, good, short = lines(results, [Judged(0.125, 0.8), None])
-    assert good == "| good | 200 ms | 1000 ms | 2.00 s | 0.50 | 2.00 s | 400 ms | 12% | 0.80 |"
-    assert short.startswith("| short | refused: complete, status 422") and short.count("|") == head.count("|")
+    head, _, good, short = lines(results, [Quality(0.125, 3.0, 0.8), None])
+    assert good == "| good | 200 ms | 1000 ms | 2.00 s | 0.50 | 2.00 s | 400 ms | 12.5% | 3.00 | 0.80 |"
+    assert short.startswith("| short | refused: the recording holds 1.8 s |  |") and short.count("|") == head.count("|")
     assert [each["judged"] for each in to_json(results, None)] == [None, None]
 
 
