@@ -32,6 +32,16 @@ def test_dependencies_come_from_the_lock_with_hashes() -> None:
     assert "--require-hashes --requirement /locks/requirements.lock" in installs[0]
 
 
+def test_what_is_copied_is_let_in_and_is_there_when_the_image_is_checked() -> None:
+    copies = re.findall(r"^COPY (?!--from)(.*)$", RECIPE, re.MULTILINE)
+    copied = {source.partition("/")[0] for line in copies for source in line.split()[:-1]}
+    let_in = re.findall(r"^!(.*)$", (ROOT / ".dockerignore").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(let_in) == sorted(copied)
+    script = (ROOT / "scripts" / "image-check").read_text(encoding="utf-8")
+    named = re.search(r"^source_files=\((.*?)\)", script, re.MULTILINE | re.DOTALL)
+    assert named is not None and set(named[1].split()) >= copied
+
+
 def test_load_test_has_all_that_its_users_import(tmp_path: Path) -> None:
     """And nothing else of the service, so that it stays small."""
     for line in re.findall(r"^COPY (?!--from)(.*)$", STAGES["load-test"], re.MULTILINE):
