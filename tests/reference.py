@@ -1,7 +1,6 @@
 """coqui-tts's own XTTS, built from a directory in coqui's layout: what parity tests compare with."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -11,23 +10,23 @@ from TTS.tts.layers.xtts.tokenizer import VoiceBpeTokenizer
 from TTS.tts.models.xtts import Xtts
 
 from serve_app.bench.coqui import QuickXtts
-from serve_app.model.config import VocoderConfig
+from serve_app.model.config import GptConfig, VocoderConfig
 
 
 def load_coqui(directory: Path) -> Xtts:
     """coqui's `Xtts` in eval mode, float32 on the CPU, ready for `inference` and `gpt.generate`.
 
-    Weights are loaded strictly. The vocoder's sizes come from the `vocoder` section of config.json, where there is
-    one: coqui knows only the published ones.
+    Weights are loaded strictly. Sizes that coqui fixes come from our own keys of config.json, where they are there.
     """
     config = XttsConfig()
     config.load_json(str(directory / "config.json"))
-    section = json.loads((directory / "config.json").read_text(encoding="utf-8")).get("vocoder")
+    ours = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    num_blocks = ours.get("num_conditioning_blocks", GptConfig().num_conditioning_blocks)
     tokenizer = VoiceBpeTokenizer(vocab_file=directory / "vocab.json")
     config.model_args.gpt_number_text_tokens = tokenizer.get_number_tokens()
     config.model_args.gpt_start_text_token = tokenizer.tokenizer.token_to_id("[START]")
     config.model_args.gpt_stop_text_token = tokenizer.tokenizer.token_to_id("[STOP]")
-    model = QuickXtts(config, VocoderConfig(**(section or asdict(VocoderConfig()))))
+    model = QuickXtts(config, num_blocks, VocoderConfig(**ours.get("vocoder", {})))
     model.tokenizer = tokenizer
     model.load_state_dict(_read_weights(directory), strict=True, assign=True)
     model.requires_grad_(False)

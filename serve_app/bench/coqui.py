@@ -16,7 +16,7 @@ from TTS.tts.models.xtts import Xtts
 from serve_app.bench.measure import Measurement, peak_memory_bytes, reset_peak_memory
 from serve_app.bench.workload import Utterance
 from serve_app.model.checkpoint import Checkpoint
-from serve_app.model.config import SAMPLE_RATE_HZ, GptConfig, VocoderConfig
+from serve_app.model.config import SAMPLE_RATE_HZ, VocoderConfig
 from serve_app.model.config_file import to_coqui
 from serve_app.model.tokenizer import Tokenizer
 from serve_app.voices.voice import VoiceLatents
@@ -25,8 +25,8 @@ from serve_app.voices.voice import VoiceLatents
 class QuickXtts(Xtts):  # type: ignore[misc]  # coqui-tts is untyped
     """coqui's `Xtts`, built without drawing weights that loading overwrites, with the sizes that coqui fixes."""
 
-    def __init__(self, config: XttsConfig, gpt: GptConfig, vocoder: VocoderConfig) -> None:
-        self._gpt, self._vocoder = gpt, vocoder
+    def __init__(self, config: XttsConfig, num_conditioning_blocks: int, vocoder: VocoderConfig) -> None:
+        self._num_conditioning_blocks, self._vocoder = num_conditioning_blocks, vocoder
         super().__init__(config)
 
     def init_models(self) -> None:
@@ -50,7 +50,7 @@ class QuickXtts(Xtts):  # type: ignore[misc]  # coqui-tts is untyped
                 code_stride_len=args.gpt_code_stride_len,
             )
             self.gpt.conditioning_encoder = ConditioningEncoder(
-                80, self._gpt.width, self._gpt.num_conditioning_blocks, num_attn_heads=self._gpt.num_heads
+                80, args.gpt_n_model_channels, self._num_conditioning_blocks, num_attn_heads=args.gpt_n_heads
             )
         self.hifigan_decoder = HifiDecoder(
             input_sample_rate=args.input_sample_rate,
@@ -89,7 +89,7 @@ def build_coqui(checkpoint: Checkpoint, device: torch.device | str = "cpu") -> X
     config.model_args.gpt_number_text_tokens = gpt.num_text_tokens
     config.model_args.gpt_start_text_token = gpt.start_text_token
     config.model_args.gpt_stop_text_token = gpt.stop_text_token
-    model = QuickXtts(config, gpt, checkpoint.config.vocoder)
+    model = QuickXtts(config, gpt.num_conditioning_blocks, checkpoint.config.vocoder)
     model.tokenizer = tokenizer
     model.load_state_dict(checkpoint.tensors, strict=True, assign=True)
     model.requires_grad_(False)

@@ -238,7 +238,7 @@ class ObjectStore:
 
         Who may do nothing at all learns it from the write that follows.
         """
-        self._breaker.succeeded()
+        self._breaker.undecided()
         if not self._has_been_refused:
             self._has_been_refused = True
             logger.warning(
@@ -274,7 +274,7 @@ class Breaker:
         self._lock = threading.Lock()
 
     def lets_through(self) -> bool:
-        """Who is let through says afterwards whether it `succeeded` or `failed`."""
+        """Who is let through says afterwards whether it `succeeded` or `failed`, or that it is `undecided`."""
         with self._lock:
             if self._opens_s is None:
                 return True
@@ -290,6 +290,12 @@ class Breaker:
             was_pausing = self._opens_s is not None
             self._opens_s, self._is_probing = None, False
             return was_pausing
+
+    def undecided(self) -> None:
+        """Ends no pause, be it under way since before; the next is let through where this one was to decide."""
+        with self._lock:
+            if self._is_probing:
+                self._opens_s, self._is_probing = self._clock(), False
 
     def failed(self) -> bool:
         """Whether this begins a pause; False for others that were under way when it began."""

@@ -325,3 +325,18 @@ def test_breaker_that_never_hears_of_its_try_makes_another(clock: Clock) -> None
         clock.now_s += PAUSE_S
         assert breaker.lets_through()
         assert not breaker.lets_through()
+
+
+def test_breaker_is_not_closed_by_what_says_nothing(clock: Clock) -> None:
+    breaker = Breaker(clock)
+    breaker.undecided()
+    assert breaker.lets_through()
+    breaker.failed()
+    breaker.undecided()  # was under way when the pause began
+    assert not breaker.lets_through()
+    clock.now_s += PAUSE_S
+    assert breaker.lets_through() and not breaker.lets_through()
+    breaker.undecided()
+    assert breaker.lets_through() and not breaker.lets_through()
+    assert breaker.failed()
+    assert not breaker.lets_through()
