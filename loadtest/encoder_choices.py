@@ -9,7 +9,7 @@ import av
 import numpy as np
 import soxr
 
-from loadtest.recordings import reading
+from loadtest.recordings import reading_at
 from loadtest.sleeping import CHUNK_S
 from loadtest.verdict import table
 from serve_app.audio.compressed import CODECS, Codec, CompressedEncoder
@@ -25,7 +25,7 @@ HEAD = ("", "effort", "CPU ms per second of audio", "kbit/s", "DNSMOS, of 5", "s
 
 def choice_lines() -> Iterator[str]:
     """Raises `StartupError` without recordings, and ImportError without the packages of the group `ears`."""
-    spoken, ear = _speech(), SoundEar()
+    spoken, ear = reading_at(SAMPLE_RATE_HZ), SoundEar()
     pcm_kbits = 16 * SAMPLE_RATE_HZ / 1e3
     rows = [["as spoken", "", "", f"{pcm_kbits:.0f}", f"{ear.mos(spoken, SAMPLE_RATE_HZ):.3f}", "", ""]]
     rows += [_row(name, effort, spoken, ear) for name, efforts in EFFORTS.items() for effort in efforts]
@@ -45,12 +45,6 @@ def _row(name: str, effort: int, spoken: Samples, ear: SoundEar) -> list[str]:
         f"{spectral_distance_db(spoken, heard):.2f}",
         "chosen" if codec == CODECS[name] else "",
     ]
-
-
-def _speech() -> Samples:
-    samples, rate_hz = reading()
-    spoken: Samples = soxr.resample(samples, rate_hz, SAMPLE_RATE_HZ).astype(np.float32)
-    return spoken
 
 
 def with_effort(codec: Codec, effort: int) -> Codec:

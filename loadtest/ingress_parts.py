@@ -11,10 +11,9 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from typing import Any
 
 import numpy as np
-import soxr
 from prometheus_client import CollectorRegistry
 
-from loadtest.recordings import reading
+from loadtest.recordings import reading_at
 from loadtest.sleeping import CHUNK_S, Plan, SleepingService
 from loadtest.speech import SPEECH_ROUTE
 from loadtest.verdict import table
@@ -51,8 +50,7 @@ def _per_chunk(seconds: float) -> str:
 def _chunks(num: int) -> list[AudioChunk]:
     """Of a reading, over and over: noise would cost an encoder more."""
     num_samples = round(CHUNK_S * SAMPLE_RATE_HZ)
-    samples, rate_hz = reading()
-    spoken = np.resize(soxr.resample(samples, rate_hz, SAMPLE_RATE_HZ), num * num_samples).astype(np.float32)
+    spoken = np.resize(reading_at(SAMPLE_RATE_HZ), num * num_samples)
     return [AudioChunk(each, index * num_samples, 0) for index, each in enumerate(np.split(spoken, num))]
 
 

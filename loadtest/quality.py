@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from loadtest.compare.listening import Listened, Text
 from loadtest.verdict import table
+from serve_app.errors import StartupError
 from serve_app.training.hearing import Ears, Heard, SoundEar, VoiceEar, similarity, word_error_rate
 
 Embedding = npt.NDArray[np.float32]
@@ -27,10 +28,13 @@ class Quality:
 
 
 class Judges:
-    """Loads the models. Raises ImportError where their packages are not installed."""
+    """Loads the models. Raises `StartupError` where their packages are not installed."""
 
     def __init__(self) -> None:
-        self._words, self._sound, self._voices = Ears(), SoundEar(), VoiceEar()
+        try:
+            self._words, self._sound, self._voices = Ears(), SoundEar(), VoiceEar()
+        except ImportError as error:
+            raise StartupError(f"{error}; to judge speech, install the test requirements (make check does)") from error
 
     def judge(self, spoken: Spoken, likes: Sequence[Embedding] | None) -> Quality | None:
         """`likes` has a voice for each text. None where nothing was spoken."""

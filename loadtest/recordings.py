@@ -11,6 +11,7 @@ from random import Random
 
 import numpy as np
 import soundfile
+import soxr
 
 from serve_app.audio.pcm import Samples
 from serve_app.errors import StartupError
@@ -33,6 +34,13 @@ def reading() -> tuple[Samples, int]:
         raise StartupError("the recordings are missing: install the test requirements (make check does)")
     samples, rate_hz = soundfile.read(Path(spec.origin).parent / "assets" / READING, dtype="float32")
     return samples, rate_hz
+
+
+def reading_at(rate_hz: int) -> Samples:
+    """All of it at another rate [num_samples]. Raises `StartupError` where it is not installed."""
+    samples, own_rate_hz = reading()
+    resampled: Samples = soxr.resample(samples, own_rate_hz, rate_hz).astype(np.float32)
+    return resampled
 
 
 def new_recording(rng: Random, duration_s: float | None = None) -> bytes:

@@ -28,7 +28,7 @@ def apart(work: Callable[[], T], name: str = "apart") -> T:
 
 
 async def await_apart(work: Callable[[], T], name: str = "apart") -> T:
-    """The same for a coroutine. Who awaits it may be cancelled; the work goes on."""
+    """The result of `work`, for a coroutine; its thread ends then. Who awaits it may be cancelled; the work goes on."""
     _, result = _start(work, name)
     return await asyncio.wrap_future(result)
 

@@ -44,6 +44,7 @@ def compare(
         options = CompareOptions(levels, rounds, texts, tuple(languages.split(",")), seed=seed)
     except (ValueError, AssertionError) as error:
         raise typer.BadParameter("numbers of requests at once, as 1,4,16", param_hint="--at-once") from error
+    judges = Judges() if hear else None  # before the measuring: it may be missing
     started = PeerOptions(make_settings(model=model), ray, python or sys.executable, piper_voice)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -53,9 +54,9 @@ def compare(
     where = on["gpu"] or f"{on['cpu']}, {on['cores']} cores"
     typer.echo(f"\n{model} on {where}, torch {on['torch']}, {on['date']}; medians of {rounds} rounds in turn\n")
     qualities = None
-    if hear:
+    if judges is not None:
         spoken = {each.name: found.first_take(each.name) for each in chosen}
-        qualities = judge_beside_each_other(spoken, Judges())
+        qualities = judge_beside_each_other(spoken, judges)
     for line in report.speed_table(found):
         typer.echo(line)
     if qualities is not None:

@@ -21,15 +21,17 @@ def experiment(
     from loadtest.experiments import report
     from loadtest.experiments.questions import EXPERIMENTS
     from loadtest.experiments.run import run_experiment
+    from loadtest.quality import Judges
     from serve_app.bench.machine import machine
     from serve_app.settings import make_settings
 
     if name not in EXPERIMENTS:
         raise typer.BadParameter(f"{name!r} is none of {', '.join(EXPERIMENTS)}")
+    judges = Judges() if hear else None  # before the measuring: it may be missing
     with tempfile.TemporaryDirectory() as folder:
         variants = EXPERIMENTS[name].variants()
         results = run_experiment(variants, make_settings(model=model), repeats, Path(folder), typer.echo)
-    judgements = report.judged(results) if hear else None
+    judgements = None if judges is None else report.judged(results, judges)
     on = machine()
     where = on["gpu"] or f"{on['cpu']}, {on['cores']} cores"
     typer.echo(f"\n{EXPERIMENTS[name].question}\n\n{model} on {where}, torch {on['torch']}, {on['date']}\n")

@@ -17,9 +17,8 @@ MAX_TOLD = 80  # characters
 JUDGE_S = 10.0  # of the reader, whom a cloned voice is held against
 
 
-def judged(results: Sequence[Result]) -> list[Quality | None]:
-    """None where nothing was served. Raises ImportError where the packages of the group `ears` are not installed."""
-    judges = Judges()
+def judged(results: Sequence[Result], judges: Judges) -> list[Quality | None]:
+    """None where nothing was served."""
     reader = judges.voice(*_reader()) if any(result.variant.is_cold for result in results) else None
 
     def judge(result: Result) -> Quality | None:

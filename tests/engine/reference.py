@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -23,8 +24,9 @@ from tests.engine.support import FLOAT32, make_runner
 
 @cache
 def load(model: str, device: str = "cpu") -> tuple[Checkpoint, Any]:
-    """A synthetic model and coqui's `Xtts` over the same tensors, once a session."""
-    checkpoint = load_checkpoint(model, accept_cpml=False, cache_dir=Path(), progress=lambda line: None)
+    """A synthetic model or `mini`, and coqui's `Xtts` over the same tensors, once a session."""
+    with TemporaryDirectory() as folder:  # of a file's hash
+        checkpoint = load_checkpoint(model, accept_cpml=False, cache_dir=Path(folder), progress=lambda line: None)
     return checkpoint, build_coqui(checkpoint, device)
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import soxr
 
 from loadtest import encoder_choices
 from loadtest.encoder_choices import EFFORTS, choice_lines, spectral_distance_db, with_effort
@@ -36,7 +37,7 @@ def test_effort_is_the_only_thing_that_changes() -> None:
 
 @pytest.mark.slow
 def test_table_has_every_effort_and_more_effort_takes_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoder_choices, "reading", lambda: (spoken(), 16_000))
+    monkeypatch.setattr(encoder_choices, "reading_at", lambda rate_hz: soxr.resample(spoken(), 16_000, rate_hz))
     _, _, original, *rows = choice_lines()
     assert original.startswith("| as spoken |")
     assert len(rows) == sum(map(len, EFFORTS.values()))
