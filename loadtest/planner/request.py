@@ -8,7 +8,7 @@ from enum import Enum, auto
 from math import floor
 
 from loadtest.planner.profile import FRAME_S, FRAMES_PER_CODE
-from serve_app.engine.renderer import WIDTH_STEP
+from serve_app.engine.config import WIDTH_STEP
 from serve_app.engine.sequence import STREAMING_CHUNKS
 
 CONTEXT_FRAMES = 14
@@ -79,7 +79,7 @@ class Sentence:
 
     def next_window(self, max_frames: int) -> tuple[int, int]:
         """Frames of the next window, context included, and the frame up to which it gives samples. See
-        `serve_app.engine.renderer.AudioStream.next_window`, whose rules these are.
+        `serve_app.engine.audio_stream.AudioStream.next_window`, whose rules these are.
         """
         first = self.num_out
         end = self.num_ready if self.is_complete else self.num_ready + CONTEXT_FRAMES

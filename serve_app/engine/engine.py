@@ -16,11 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from serve_app import metrics
+from serve_app.engine.audio_stream import AudioStream
 from serve_app.engine.config import EngineConfig
 from serve_app.engine.loops import NUM_CODES_SEEN, is_looping
 from serve_app.engine.memory import MAX_FAILURES, PAUSE_S, PassSize, refusal, tried_twice
 from serve_app.engine.model_runner import ModelRunner, StepCodes
-from serve_app.engine.renderer import AudioStream, Renderer
+from serve_app.engine.renderer import Renderer
 from serve_app.engine.reporter import EngineReporter
 from serve_app.engine.scheduler import Scheduler
 from serve_app.engine.sequence import (
@@ -249,7 +250,7 @@ class Engine:
             self._commit(sequences, codes)
         self._postpone(not_prefilled, not_decoded)
         render_start_s = time.monotonic()
-        num_samples = self._render()
+        num_samples = self._render(waits=not step)
         self._count(prefilled, decoded, num_samples)
         self._stats = replace(
             self._stats,
@@ -320,13 +321,18 @@ class Engine:
         job.stream.complete(latents)
         self._scheduler.finish_decoding(sequence)
 
-    def _render(self) -> int:
-        """Makes what audio is due, up to a bound, and hands it over. Returns the samples made."""
+    def _render(self, *, waits: bool) -> int:
+        """Has audio made that is due, up to a bound, and hands over what is made. Returns the samples handed over.
+
+        `waits`: there is nothing else to do.
+        """
         by_stream = {id(job.stream): job for job in self._jobs.values()}
         num_samples = 0
-        for stream, samples in self._renderer.render(job.stream for job in self._jobs.values()):
-            num_samples += len(samples)
-            self._hand_over(by_stream[id(stream)], samples)
+        for stream, samples in self._renderer.render((job.stream for job in self._jobs.values()), waits=waits):
+            job = by_stream.get(id(stream))
+            if job is not None:  # its sequence is not given up meanwhile
+                num_samples += len(samples)
+                self._hand_over(job, samples)
         for job in by_stream.values():
             if job.stream.num_memory_failures >= MAX_FAILURES:
                 self._refuse(job)

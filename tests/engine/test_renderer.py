@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from serve_app.engine.config import EngineConfig
-from serve_app.engine.renderer import AudioStream, Renderer
+from serve_app.engine.audio_stream import AudioStream
+from serve_app.engine.renderer import Renderer
 from serve_app.engine.sequence import STREAMING_CHUNKS, WHOLE, Prompt, SamplingParams
 from serve_app.model.checkpoint import Checkpoint
 from serve_app.model.device import Compute

@@ -10,7 +10,7 @@ from loadtest.planner.engine import EngineModel
 from loadtest.planner.events import Events, without_garbage_collection
 from loadtest.planner.profile import FRAME_S, StepTimes
 from loadtest.planner.request import CONTEXT_FRAMES, Request, Sentence
-from serve_app.engine.renderer import AudioStream
+from serve_app.engine.audio_stream import AudioStream
 from serve_app.engine.sequence import STREAMING_CHUNKS, Prompt, SamplingParams
 from serve_app.model.config import VocoderConfig
 from serve_app.model.frames import FrameGrid
