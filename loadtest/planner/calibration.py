@@ -18,7 +18,7 @@ from loadtest.planner.simulation import Scenario, simulate
 from loadtest.planner.traffic import Floats, constant
 from loadtest.planner.workload import Workload
 from loadtest.verdict import Check, table
-from serve_app.engine.scheduler import PREFIX_EXTRA_ROWS
+from serve_app.engine.sequence import PREFIX_EXTRA_ROWS
 
 MAX_OFF = {"audio_s_per_s": 0.2, "ttfa_p50_s": 0.2, "ttfa_p95_s": 0.3}  # of what was measured
 SLOWDOWNS, FIT_STEPS = (0.25, 16.0), 12  # looked for within these, to a thousandth

@@ -22,10 +22,10 @@ from loadtest.planner.profile import DecodeStep, Measured, Profile, VocoderPass
 from loadtest.server import serving
 from serve_app.bench.gpu_step import running_sequences
 from serve_app.bench.machine import machine
+from serve_app.engine import sequence as engine_sequence
 from serve_app.engine.config import EngineConfig
 from serve_app.engine.model_runner import ModelRunner
-from serve_app.engine.scheduler import PREFIX_EXTRA_ROWS
-from serve_app.engine.sequence import STREAMING_CHUNKS
+from serve_app.engine.sequence import PREFIX_EXTRA_ROWS, STREAMING_CHUNKS
 from serve_app.model.checkpoint import Checkpoint, load_checkpoint
 from serve_app.model.conditioning import VoiceEncoder
 from serve_app.model.device import Compute, choose_compute
@@ -118,18 +118,26 @@ def _gpt(
     steps = []
     for batch in _batches(config.max_slots):
         for length in LENGTHS:
-            seconds = _mean_s(partial(runner.decode, running_sequences(shapes, batch, length)), compute)
+            seconds = _mean_s(partial(_decode, runner, running_sequences(shapes, batch, length)), compute)
             steps.append(DecodeStep(batch=batch, cached=length, seconds=seconds))
         echo(f"step of {batch}: {', '.join(f'{1e3 * each.seconds:.2f}' for each in steps[-len(LENGTHS) :])} ms")
     prefix = NUM_TOKENS + PREFIX_EXTRA_ROWS
     few, many = (
-        _mean_s(partial(runner.prefill, running_sequences(shapes, num, prefix)), compute)
+        _mean_s(partial(_prefill, runner, running_sequences(shapes, num, prefix)), compute)
         for num in (min(PREFILLS[0], config.max_slots), min(PREFILLS[1], config.max_slots))
     )
     num_more = (min(PREFILLS[1], config.max_slots) - 1) * prefix
     row_s = max(0.0, (many - few) / num_more) if num_more else few / prefix
     echo(f"prefill of one sentence {1e3 * few:.1f} ms, {1e6 * row_s:.0f} µs for each further row")
     return steps, (max(0.0, few - row_s * prefix), row_s)
+
+
+def _decode(runner: ModelRunner, sequences: tuple[engine_sequence.Sequence, ...]) -> None:
+    runner.decode(sequences).wait()
+
+
+def _prefill(runner: ModelRunner, sequences: tuple[engine_sequence.Sequence, ...]) -> None:
+    runner.prefill(sequences).wait()
 
 
 @torch.inference_mode()

@@ -89,7 +89,7 @@ class Sentence:
         if width <= stop:
             start = stop - width
         elif (shorter := stop - stop % WIDTH_STEP) - CONTEXT_FRAMES - first >= WIDTH_STEP:
-            stop = shorter
+            start, stop = 0, shorter
         return stop - start, self.num_ready if stop == end else stop - CONTEXT_FRAMES
 
     def hand_over(self, last: int) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from loadtest.planner.profile import STRICT, Profile
-from serve_app.engine.scheduler import PREFIX_EXTRA_ROWS
+from serve_app.engine.sequence import PREFIX_EXTRA_ROWS
 from serve_app.errors import SettingsError
 
 MAX_CODES = 450  # a sentence that would take more is split

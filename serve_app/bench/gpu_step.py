@@ -8,8 +8,7 @@ import torch
 
 from serve_app.engine.config import EngineConfig
 from serve_app.engine.model_runner import ModelRunner
-from serve_app.engine.scheduler import PREFIX_EXTRA_ROWS
-from serve_app.engine.sequence import Prompt, SamplingParams, Sequence, Status
+from serve_app.engine.sequence import PREFIX_EXTRA_ROWS, Prompt, SamplingParams, Sequence, Status
 from serve_app.model.checkpoint import Checkpoint
 from serve_app.model.config import CODE_RATE_HZ, NUM_CONDITIONING_LATENTS, GptConfig
 from serve_app.model.device import Compute

@@ -14,15 +14,17 @@ from serve_app.engine.memory import is_out_of_memory
 logger = logging.getLogger(__name__)
 
 Call = Callable[..., None]  # of sizes, which make its shapes
+HIGH_PRIORITY = -1  # of a stream, before others' 0
 
 
 class CudaGraphs:
     """One graph for each call and its sizes. What has no graph is called as it is: the same, slower."""
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, priority: int = 0) -> None:
+        """`priority`: of what is captured, over what other streams compute at the same time."""
         self._graphs: dict[tuple[Call, tuple[int, ...]], torch.cuda.CUDAGraph] = {}
         self._pool = torch.cuda.graph_pool_handle()
-        self._stream = torch.cuda.Stream(device)
+        self._stream = torch.cuda.Stream(device, priority)
         self._failed: list[torch.cuda.CUDAGraph] = []  # kept: torch's allocator may still point at them
         self._is_broken = False
 

@@ -13,15 +13,14 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from serve_app import metrics
 from serve_app.engine.audio_stream import AudioStream
 from serve_app.engine.config import EngineConfig
 from serve_app.engine.loops import NUM_CODES_SEEN, is_looping
 from serve_app.engine.memory import MAX_FAILURES, PAUSE_S, PassSize, refusal, tried_twice
-from serve_app.engine.model_runner import ModelRunner, StepCodes
-from serve_app.engine.renderer import Renderer
+from serve_app.engine.model_runner import ModelRunner
+from serve_app.engine.renderer import Audio, Renderer
 from serve_app.engine.reporter import EngineReporter
 from serve_app.engine.scheduler import Scheduler
 from serve_app.engine.sequence import (
@@ -33,6 +32,7 @@ from serve_app.engine.sequence import (
     SequenceOutput,
     Status,
 )
+from serve_app.engine.step_codes import PendingCodes, StepCodes
 from serve_app.errors import (
     CeilingReached,
     EngineFailed,
@@ -48,7 +48,7 @@ from serve_app.model.config import GptConfig
 logger = logging.getLogger(__name__)
 
 STOP_JOIN_S = 10.0
-Pass = tuple[tuple[Sequence, ...], StepCodes]  # the rows of a pass and what it chose
+Pass = tuple[tuple[Sequence, ...], PendingCodes]  # the rows of a pass and what it chooses
 LOOP_CHECK_CODES = 8  # between two looks for a loop
 SHORTEN = "shorten the sentence, or try another seed"
 
@@ -61,8 +61,7 @@ class Job:
     stream: AudioStream
     loop: asyncio.AbstractEventLoop
     outputs: "asyncio.Queue[SequenceOutput | ServiceError]"
-    codes: tuple[int, ...] = ()
-    last_codes: deque[int] = field(default_factory=lambda: deque(maxlen=NUM_CODES_SEEN))
+    codes: list[int] = field(default_factory=list)
 
     def put(self, item: SequenceOutput | ServiceError) -> None:
         """From the engine thread. A closed event loop has nobody waiting, and may close while we look."""
@@ -91,6 +90,7 @@ class Engine:
         self._decode_size = PassSize("decode", config.max_slots, recorder=recorder)
         self._metrics = recorder
         self._jobs: dict[int, Job] = {}  # alive, owned by the engine thread
+        self._begun: deque[list[Pass]] = deque()  # of each step whose codes are not known yet, likewise
         self._condition = threading.Condition()
         self._inbox: deque[Job] = deque()  # under the condition, like the next four
         self._aborts: deque[Job] = deque()
@@ -237,28 +237,55 @@ class Engine:
         return self._failure is None
 
     def _step(self) -> None:
+        """Begins what can be, then goes on with codes that are known: those of this step, or of the one before where
+        the device works by itself.
+        """
         step, before = self._scheduler.schedule(), self._stats
         started_s = time.monotonic()
         prefilled, not_prefilled = self._prefill_size.run(step.prefill, self._runner.prefill)
         middle_s = time.monotonic()
-        decoded, not_decoded = self._decode_size.run(step.decode, self._runner.decode)
-        decoded_s = time.monotonic()
+        going_on = tuple(sequence for sequence in step.decode if sequence.num_begun < self._most_codes(sequence))
+        decoded, not_decoded = self._decode_size.run(going_on, self._runner.decode)
         for sequences, _ in prefilled:
             for sequence in sequences:
                 sequence.started_s = started_s
-        for sequences, codes in (*prefilled, *decoded):
-            self._commit(sequences, codes)
+        for sequences, _ in (*prefilled, *decoded):
+            for sequence in sequences:
+                sequence.num_ahead += 1
+        num_codes, num_near_ties = self._know([*prefilled, *decoded])
         self._postpone(not_prefilled, not_decoded)
         render_start_s = time.monotonic()
-        num_samples = self._render(waits=not step)
-        self._count(prefilled, decoded, num_samples)
+        num_samples = self._render(waits=not (prefilled or decoded))
+        stats, passes = self._stats, (*prefilled, *decoded)
         self._stats = replace(
-            self._stats,
-            prefill_s=self._stats.prefill_s + middle_s - started_s,
-            decode_s=self._stats.decode_s + decoded_s - middle_s,
-            render_s=self._stats.render_s + time.monotonic() - render_start_s,
+            stats,
+            num_steps=stats.num_steps + bool(passes),
+            num_prefills=stats.num_prefills + sum(len(sequences) for sequences, _ in prefilled),
+            num_decode_rows=stats.num_decode_rows + sum(len(sequences) for sequences, _ in decoded),
+            num_codes=stats.num_codes + num_codes,
+            num_near_ties=stats.num_near_ties + num_near_ties,
+            num_samples=stats.num_samples + num_samples,
+            prefill_s=stats.prefill_s + middle_s - started_s,
+            decode_s=stats.decode_s + render_start_s - middle_s,
+            render_s=stats.render_s + time.monotonic() - render_start_s,
         )
         self._reporter.step(before, self._stats)
+
+    def _most_codes(self, sequence: Sequence) -> int:
+        """None is begun beyond these, whatever they turn out to be."""
+        prompt, most = sequence.prompt, self._gpt.max_codes
+        return min(prompt.sampling.num_forced_codes or most, prompt.max_codes or most, most)
+
+    def _know(self, passes: list[Pass]) -> tuple[int, int]:
+        """Goes on with codes that are known once these passes are begun. Returns how many, and the near-ties."""
+        self._begun.append(passes)
+        num_codes = num_near_ties = 0
+        while len(self._begun) > (self._runner.num_ahead if passes else 0):
+            for sequences, pending in self._begun.popleft():
+                result = pending.wait()
+                num_near_ties += result.num_near_ties
+                num_codes += self._commit(sequences, result)
+        return num_codes, num_near_ties
 
     def _postpone(self, not_prefilled: tuple[Sequence, ...], not_decoded: tuple[Sequence, ...]) -> None:
         """What found no memory in this step goes on in the next; the first of each, which was alone, a limited time."""
@@ -275,15 +302,21 @@ class Engine:
         self._metrics.add(metrics.GUARDS, guard="out_of_memory")
         self._fail(job, refusal())
 
-    def _commit(self, sequences: tuple[Sequence, ...], result: StepCodes) -> None:
-        stop = self._gpt.stop_audio_token
+    def _commit(self, sequences: tuple[Sequence, ...], result: StepCodes) -> int:
+        """Returns how many of the codes count: a sequence that was over when its last one was begun has no use for it."""
+        stop, num_codes = self._gpt.stop_audio_token, 0
         for sequence, code, is_finite in zip(sequences, result.codes, result.is_finite, strict=True):
+            if sequence.status is not Status.RUNNING:
+                continue
             job = self._jobs[sequence.sequence_id]
             if not is_finite:
                 self._metrics.add(metrics.GUARDS, guard="not_finite")
                 self._fail(job, SynthesisFailed("the model gave values that are not numbers: try another seed"))
                 continue
             sequence.num_codes, sequence.num_memory_failures = sequence.num_codes + 1, 0
+            sequence.num_ahead -= 1
+            job.codes.append(code)
+            num_codes += 1
             if code == stop:
                 self._finish_decoding(job, FinishReason.STOP)
             elif sequence.num_codes == sequence.prompt.sampling.num_forced_codes:
@@ -291,22 +324,21 @@ class Engine:
             elif sequence.num_codes == self._gpt.max_codes:
                 self._metrics.add(metrics.GUARDS, guard="ceiling")
                 self._fail(job, CeilingReached(f"no end within the model's {self._gpt.max_codes} codes: {SHORTEN}"))
-            elif (guard := self._guard(job, code)) is not None:
+            elif (guard := self._guard(job)) is not None:
                 self._metrics.add(metrics.GUARDS, guard=guard.name.lower())
                 self._finish_decoding(job, guard)
             elif job.stream.is_chunk_due(sequence.num_codes):
                 job.stream.grow(self._runner.latents(sequence))
+        return num_codes
 
     @staticmethod
-    def _guard(job: Job, code: int) -> FinishReason | None:
+    def _guard(job: Job) -> FinishReason | None:
         """The reason to end a sequence that lost its way."""
         prompt, num_codes = job.sequence.prompt, job.sequence.num_codes
         if num_codes == prompt.max_codes:
             return FinishReason.CEILING
-        if prompt.ends_loops:
-            job.last_codes.append(code)
-            if num_codes % LOOP_CHECK_CODES == 0 and is_looping(tuple(job.last_codes)):
-                return FinishReason.LOOP
+        if prompt.ends_loops and num_codes % LOOP_CHECK_CODES == 0 and is_looping(tuple(job.codes[-NUM_CODES_SEEN:])):
+            return FinishReason.LOOP
         return None
 
     def _finish_decoding(self, job: Job, reason: FinishReason) -> None:
@@ -317,7 +349,6 @@ class Engine:
         except OutOfMemory:
             self._refuse(job)
             return
-        job.codes = self._runner.codes(sequence)
         job.stream.complete(latents)
         self._scheduler.finish_decoding(sequence)
 
@@ -328,18 +359,18 @@ class Engine:
         """
         by_stream = {id(job.stream): job for job in self._jobs.values()}
         num_samples = 0
-        for stream, samples in self._renderer.render((job.stream for job in self._jobs.values()), waits=waits):
-            job = by_stream.get(id(stream))
-            if job is not None:  # its sequence is not given up meanwhile
-                num_samples += len(samples)
-                self._hand_over(job, samples)
+        for audio in self._renderer.render((job.stream for job in self._jobs.values()), waits=waits):
+            job = by_stream.get(id(audio.stream))
+            if job is not None and not job.sequence.status.is_over:  # it was not given up meanwhile
+                num_samples += len(audio.samples)
+                self._hand_over(job, audio)
         for job in by_stream.values():
             if job.stream.num_memory_failures >= MAX_FAILURES:
                 self._refuse(job)
         return num_samples
 
-    def _hand_over(self, job: Job, samples: npt.NDArray[np.float32]) -> None:
-        sequence, stream = job.sequence, job.stream
+    def _hand_over(self, job: Job, audio: Audio) -> None:
+        sequence, stream, samples = job.sequence, job.stream, audio.samples
         if not np.isfinite(samples).all():
             self._metrics.add(metrics.GUARDS, guard="not_finite")
             self._fail(job, SynthesisFailed("the vocoder gave values that are not numbers: try another seed"))
@@ -347,12 +378,12 @@ class Engine:
         if stream.first_out_s is None:
             stream.first_out_s = time.monotonic()
         queue_s = sequence.started_s - sequence.arrival_s
-        if not stream.is_drained:
+        if not audio.is_last:
             job.put(SequenceOutput(samples, sequence.num_codes, queue_s=queue_s))
             return
         self._scheduler.finish(sequence)
         self._forget(job)
-        job.put(SequenceOutput(samples, sequence.num_codes, sequence.finish_reason, queue_s, job.codes))
+        job.put(SequenceOutput(samples, sequence.num_codes, sequence.finish_reason, queue_s, tuple(job.codes)))
 
     def _fail(self, job: Job, error: ServiceError) -> None:
         self._scheduler.fail(job.sequence)
@@ -378,17 +409,3 @@ class Engine:
                 job.sequence.status = Status.FAILED
                 self._reporter.over(Status.FAILED)
                 job.put(failure)
-
-    def _count(self, prefilled: list[Pass], decoded: list[Pass], num_samples: int) -> None:
-        stats, passes = self._stats, (*prefilled, *decoded)
-        num_prefills = sum(len(sequences) for sequences, _ in prefilled)
-        num_decode_rows = sum(len(sequences) for sequences, _ in decoded)
-        self._stats = replace(
-            stats,
-            num_steps=stats.num_steps + bool(passes),
-            num_prefills=stats.num_prefills + num_prefills,
-            num_decode_rows=stats.num_decode_rows + num_decode_rows,
-            num_codes=stats.num_codes + num_prefills + num_decode_rows,
-            num_near_ties=stats.num_near_ties + sum(codes.num_near_ties for _, codes in passes),
-            num_samples=stats.num_samples + num_samples,
-        )

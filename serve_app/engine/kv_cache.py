@@ -4,7 +4,8 @@ Fixed slots: one row of the cache holds one sequence from its first position on.
 as it is filled. Two ways to attend in a decode step: `decode` (CPU: a product per sequence over exactly its own rows,
 so no padding is read and a sequence cannot depend on its neighbours) and `decode_first` (GPU: the first so many slots
 at once, in place, so many positions of each; the shape that a captured graph needs). For the latter a cache
-`is_finite`: rows not written yet are zeros, since neither a weight of 0 nor a score of −inf takes a NaN away.
+`is_finite`: rows not written yet are zeros, since neither a weight of 0 nor a score of −inf takes a NaN away. Prefixes
+likewise: `prefill` for their rows alone, `prefill_padded` for as many rows of each.
 """
 
 from collections.abc import Callable
@@ -56,10 +57,6 @@ class KvCache:
 
         Rows past the sum of `lengths` are padding.
         """
-        if self._is_finite:
-            for slot in slots:
-                self._cache[:, slot].zero_()
-
         def attend(layer: int, qkv: Tensor) -> Tensor:
             qkv = qkv.to(self._cache.dtype).permute(1, 2, 0, 3)  # [3, heads, rows, head size]
             parts = []
@@ -72,6 +69,27 @@ class KvCache:
                 start += length
             attended = torch.cat(parts, dim=1).transpose(0, 1)
             return functional.pad(attended, (0, 0, 0, 0, 0, qkv.shape[2] - start))
+
+        return attend
+
+    def clear(self, slots: Tensor) -> None:
+        """Leaves nothing of earlier sequences in `slots` [n] int64."""
+        self._cache.index_fill_(1, slots, 0.0)
+
+    def prefill_padded(self, slots: Tensor, length: int) -> Attend:
+        """For rows that are prefixes of `length` rows each: prefix i fills `slots[i]` from position 0.
+
+        `slots` [n] int64, read when attention runs. No row attends to later ones, so padding belongs at the end; it is
+        written too.
+        """
+        num = len(slots)
+
+        def attend(layer: int, qkv: Tensor) -> Tensor:
+            rows = qkv.to(self._cache.dtype).unflatten(0, (num, length)).permute(0, 2, 3, 1, 4)
+            self._layers[layer][:, :, :, :length].index_copy_(0, slots, rows[:, 1:])
+            q, k, v = rows.unbind(1)  # [n, heads, length, head size]
+            attended = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+            return attended.transpose(1, 2).flatten(0, 1)
 
         return attend
 

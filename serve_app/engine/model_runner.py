@@ -1,39 +1,23 @@
 """Runs a step's tensors: prefix rows in, codes and latents out. Knows slots and the model, not queues or waiters."""
 
 import itertools
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from serve_app.engine.config import EngineConfig
-from serve_app.engine.decode_step import DecodeStep, StepRow
+from serve_app.engine.fixed_passes import FixedPasses
 from serve_app.engine.kv_cache import KvCache
-from serve_app.engine.sampler import SamplingRows, top_k_of
-from serve_app.engine.scheduler import prefix_rows
+from serve_app.engine.sampler import SamplingRows
 from serve_app.engine.sequence import Sequence
 from serve_app.engine.slots import Rows, SlotState, choose
+from serve_app.engine.step_codes import PendingCodes
 from serve_app.model.device import to_device
 from serve_app.model.gpt import Gpt
 from serve_app.model.linear import equal_rows
 
 DETERMINISTIC_PREFILL_ROWS = 64  # in deterministic mode a prefix runs alone, padded to a multiple of this
-
-
-@dataclass(frozen=True)
-class StepCodes:
-    """What one pass chose, an entry a row: the one read of the device in a step."""
-
-    codes: list[int]
-    is_finite: list[bool]
-    num_near_ties: int
-
-    @staticmethod
-    def of(found: list[list[int]]) -> "StepCodes":
-        """Of what `choose` gives."""
-        codes, finite, ties = found
-        return StepCodes(codes, [bool(flag) for flag in finite], sum(ties))
 
 
 class ModelRunner:
@@ -59,7 +43,7 @@ class ModelRunner:
         num_slots = config.max_slots + is_fixed
         self._cache = KvCache(gpt.config, num_slots, device=device, dtype=cache_dtype, is_finite=is_fixed)
         self._state = SlotState.empty(gpt.config, num_slots, device)
-        self._step = DecodeStep(gpt, self._cache, self._state, config, device) if is_fixed else None
+        self._fixed = FixedPasses(gpt, self._cache, self._state, config, device) if is_fixed else None
         self._rows: tuple[tuple[int, ...], SamplingRows] | None = None
 
     @property
@@ -69,51 +53,51 @@ class ModelRunner:
 
     def warm_up(self) -> None:
         """Captures what can be captured: some seconds, in which no pass runs and no thread gives memory back."""
-        if self._step is not None:
-            self._step.capture()
+        if self._fixed is not None:
+            self._fixed.capture()
+
+    @property
+    def num_ahead(self) -> int:
+        """Passes that may be begun before the codes of the last one are known: where the device works by itself."""
+        return 1 if self._device.type == "cuda" else 0
 
     @torch.inference_mode()
-    def prefill(self, sequences: tuple[Sequence, ...]) -> StepCodes:
+    def prefill(self, sequences: tuple[Sequence, ...]) -> PendingCodes:
         """Reads each sequence's prefix into its slot and chooses its first code."""
-        if self._config.is_deterministic and len(sequences) > 1:
-            parts = [self.prefill((sequence,)) for sequence in sequences]
-            return StepCodes(
-                [code for part in parts for code in part.codes],
-                [flag for part in parts for flag in part.is_finite],
-                sum(part.num_near_ties for part in parts),
-            )
-        slots = [_slot(sequence) for sequence in sequences]
-        lengths = [prefix_rows(sequence) for sequence in sequences]
-        rows = self._rows_of(sequences)
-        x = torch.cat([self._embed(sequence) for sequence in sequences])
+        if self._fixed is not None:
+            return self._fixed.prefill(sequences)
         if self._config.is_deterministic:
-            x = functional.pad(x, (0, 0, 0, -x.shape[0] % DETERMINISTIC_PREFILL_ROWS))
-        self._state.clear(rows.slots, self._gpt.config.start_audio_token)
-        if self._step is not None:
-            self._state.sampling.write(rows.slots, self._sampling_rows(sequences))
-        hidden = self._gpt.hidden(x, self._cache.prefill(slots, lengths))
-        last = self._index(list(itertools.accumulate(lengths))) - 1
-        return self._choose(sequences, rows, hidden[last])
+            return PendingCodes(torch.cat([self._prefill((sequence,)) for sequence in sequences], dim=1))
+        return PendingCodes(self._prefill(sequences))
 
     @torch.inference_mode()
-    def decode(self, sequences: tuple[Sequence, ...]) -> StepCodes:
-        """Takes each sequence on by one code."""
-        if self._step is not None:
-            return StepCodes.of(self._step.run([self._step_row(sequence) for sequence in sequences]))
+    def decode(self, sequences: tuple[Sequence, ...]) -> PendingCodes:
+        """Takes each sequence on by one code, from the last that was begun."""
+        if self._fixed is not None:
+            return self._fixed.decode(sequences)
         slots = [_slot(sequence) for sequence in sequences]
         rows = self._rows_of(sequences)
         last_codes = self._state.codes[rows.slots, rows.positions - 1]
         x = self._gpt.embed_codes(last_codes, rows.positions)  # [rows, width]
-        cached = [_num_cached(sequence) for sequence in sequences]
+        cached = [sequence.num_cached for sequence in sequences]
         hidden = self._gpt.hidden(self._pad(x), self._cache.decode(slots, cached))
-        return self._choose(sequences, rows, hidden[: len(slots)])
+        return PendingCodes(self._choose(sequences, rows, hidden[: len(slots)]))
 
     def latents(self, sequence: Sequence) -> Tensor:
         """The latents so far, [num codes, width] float32; a view that is good until the slot changes hands."""
         return self._state.latents[_slot(sequence), : sequence.num_codes]
 
-    def codes(self, sequence: Sequence) -> tuple[int, ...]:
-        return tuple(self._state.codes[_slot(sequence), : sequence.num_codes].tolist())
+    def _prefill(self, sequences: tuple[Sequence, ...]) -> Tensor:
+        slots = [_slot(sequence) for sequence in sequences]
+        lengths = [sequence.num_prefix_rows for sequence in sequences]
+        rows = self._rows_of(sequences)
+        x = torch.cat([self._embed(sequence) for sequence in sequences])
+        if self._config.is_deterministic:
+            x = functional.pad(x, (0, 0, 0, -x.shape[0] % DETERMINISTIC_PREFILL_ROWS))
+        self._state.clear(rows.slots, self._gpt.config.start_audio_token)
+        hidden = self._gpt.hidden(x, self._cache.prefill(slots, lengths))
+        last = self._index(list(itertools.accumulate(lengths))) - 1
+        return self._choose(sequences, rows, hidden[last])
 
     def _embed(self, sequence: Sequence) -> Tensor:
         prompt = sequence.prompt
@@ -125,25 +109,20 @@ class ModelRunner:
             return x
         return functional.pad(x, (0, 0, 0, self._num_fixed_rows - x.shape[0]))
 
-    def _step_row(self, sequence: Sequence) -> StepRow:
-        top_k = top_k_of(sequence.prompt.sampling, self._gpt.config.num_audio_tokens)
-        return StepRow(_slot(sequence), sequence.num_codes, _num_cached(sequence), top_k)
-
     def _rows_of(self, sequences: tuple[Sequence, ...]) -> Rows:
         """Made before a pass, so that nothing is copied to the device between its layers and its sampling."""
-        positions = self._index([sequence.num_codes for sequence in sequences])
+        positions = self._index([sequence.num_begun for sequence in sequences])
         return Rows(self._index([_slot(sequence) for sequence in sequences]), positions)
 
     def _index(self, values: list[int]) -> Tensor:
         return to_device(torch.tensor(values), self._device)
 
-    def _choose(self, sequences: tuple[Sequence, ...], rows: Rows, hidden: Tensor) -> StepCodes:
+    def _choose(self, sequences: tuple[Sequence, ...], rows: Rows, hidden: Tensor) -> Tensor:
         """Latents, scores and the next code of each row; `hidden` [rows, width]."""
         latents = self._gpt.latents(hidden)
         logits = self._gpt.logits(self._pad(latents))[: len(sequences)]
         params, seen = self._sampling_rows(sequences), self._state.seen[rows.slots]
-        found = choose(self._state, rows, seen, latents, logits, params, self._gpt.config.stop_audio_token)
-        return StepCodes.of(found.tolist())
+        return choose(self._state, rows, seen, latents, logits, params, self._gpt.config.stop_audio_token)
 
     def _sampling_rows(self, sequences: tuple[Sequence, ...]) -> SamplingRows:
         """The rows' parameters, kept while the same sequences run."""
@@ -152,11 +131,6 @@ class ModelRunner:
             params = [sequence.prompt.sampling for sequence in sequences]
             self._rows = key, SamplingRows.of(params, self._gpt.config.num_audio_tokens, self._device)
         return self._rows[1]
-
-
-def _num_cached(sequence: Sequence) -> int:
-    """Rows of a running sequence in the cache, its last code not among them."""
-    return prefix_rows(sequence) + sequence.num_codes - 1
 
 
 def _slot(sequence: Sequence) -> int:

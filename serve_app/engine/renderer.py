@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,14 @@ from serve_app.engine.vocoder_pass import Rendering, VocoderPass
 from serve_app.metrics import NOT_RECORDED, Metrics
 from serve_app.model.vocoder import Vocoder
 
-Handed = tuple[AudioStream, npt.NDArray[np.float32]]  # a stream and its next samples [n]
+
+@dataclass(frozen=True)
+class Audio:
+    """The next samples [n] of a stream."""
+
+    stream: AudioStream
+    samples: npt.NDArray[np.float32]
+    is_last: bool
 
 
 class Renderer:
@@ -51,7 +59,7 @@ class Renderer:
         return bool(self._begun)
 
     @torch.inference_mode()
-    def render(self, streams: Iterable[AudioStream], *, waits: bool = True) -> list[Handed]:
+    def render(self, streams: Iterable[AudioStream], *, waits: bool = True) -> list[Audio]:
         """Hands over what is made, and begins the windows wanted first once nothing else is being made.
 
         `waits` for what is being made. Windows of streams that were given up since then are handed over too.
@@ -94,19 +102,19 @@ class Renderer:
                 self._make_smaller(left[0])
                 break
 
-    def _hand_over(self, *, waits: bool) -> list[Handed]:
-        handed: list[Handed] = []
+    def _hand_over(self, *, waits: bool) -> list[Audio]:
+        handed: list[Audio] = []
         while self._begun and (waits or self._begun[0].is_over):
             rendering = self._begun.popleft()
-            samples = rendering.samples()
-            handed += [(window.stream, self._cut(window, row)) for window, row in zip(rendering.windows, samples, strict=True)]
+            pairs = zip(rendering.windows, rendering.samples(), strict=True)
+            handed += [self._cut(window, samples) for window, samples in pairs]
         return handed
 
-    def _cut(self, window: Window, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        hop = self._vocoder.samples_per_frame
-        window.stream.hand_over(window)
+    def _cut(self, window: Window, samples: npt.NDArray[np.float32]) -> Audio:
+        hop, stream = self._vocoder.samples_per_frame, window.stream
+        stream.hand_over(window)
         cut = samples[(window.first - window.start) * hop : (window.last - window.start) * hop]
-        return cut.copy()  # a view would keep the whole batch alive
+        return Audio(stream, cut.copy(), stream.is_drained)  # a view would keep the whole batch alive
 
     def _make_smaller(self, window: Window) -> None:
         """There is no memory for one window alone: shorter ones, until there are none."""

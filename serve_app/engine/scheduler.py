@@ -12,14 +12,6 @@ from heapq import heappop, heappush
 from serve_app.engine.config import EngineConfig
 from serve_app.engine.sequence import Sequence, Status
 
-PREFIX_EXTRA_ROWS = 35  # 32 conditioning latents, START, STOP and the start code
-
-
-def prefix_rows(sequence: Sequence) -> int:
-    """Cache rows a sequence fills before its first code."""
-    return len(sequence.prompt.text_tokens) + PREFIX_EXTRA_ROWS
-
-
 def _urgency(sequence: Sequence) -> tuple[float, int]:
     return sequence.due_s, sequence.sequence_id
 
@@ -73,7 +65,7 @@ class Scheduler:
         prefill: list[Sequence] = []
         rows = 0
         while self._waiting and self._free_slots:
-            rows += prefix_rows(self._waiting[0])
+            rows += self._waiting[0].num_prefix_rows
             if prefill and rows > self._config.max_prefill_rows:
                 break
             sequence = self._waiting.pop(0)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 # Codes after which a running sequence hands over audio; the last number repeats. The first is small for an early first
 # sound; later chunks are long, because every vocoder window pays for 28 frames (0.3 s) of context.
 STREAMING_CHUNKS = (8, 12, 16, 24, 32, 43)
+PREFIX_EXTRA_ROWS = 35  # beside its text: 32 conditioning latents, START, STOP and the start code
 WHOLE: tuple[int, ...] = ()  # hand over nothing before the sequence is finished
 
 
@@ -93,10 +94,25 @@ class Sequence:
     arrival_s: float = 0.0
     status: Status = Status.WAITING
     slot: int | None = None
-    num_codes: int = 0
+    num_codes: int = 0  # known
+    num_ahead: int = 0  # further codes, begun and still on their way from the device
     started_s: float = 0.0
     num_memory_failures: int = 0  # steps in a row in which it found no memory though it was alone
     finish_reason: FinishReason | None = None
+
+    @property
+    def num_begun(self) -> int:
+        return self.num_codes + self.num_ahead
+
+    @property
+    def num_prefix_rows(self) -> int:
+        """Rows of the cache that it fills before its first code."""
+        return len(self.prompt.text_tokens) + PREFIX_EXTRA_ROWS
+
+    @property
+    def num_cached(self) -> int:
+        """Rows of the cache that it fills, its last code not among them."""
+        return self.num_prefix_rows + self.num_begun - 1
 
     @property
     def due_s(self) -> float:

@@ -103,6 +103,16 @@ class Gpt:
         audio = self.embed_codes(start, torch.zeros_like(start))
         return torch.cat([cond_latents.to(text), text, audio])
 
+    def embed_prefixes(self, cond_latents: Tensor, text: Tensor, lengths: Tensor) -> Tensor:
+        """The same for many of as many rows: latents [n, 32, width]; text ids with START and STOP, and anything after
+        them, [n, rows − 32]; each one's rows up to its start code [n] → [n × rows, width]. Reads nothing of the host.
+        """
+        positions = torch.arange(text.shape[1], device=text.device).clamp_max(len(self._text_positions) - 1)
+        rows = torch.cat([cond_latents, self._text_embedding[text] + self._text_positions[positions]], dim=1)
+        start = self._audio_embedding[self.config.start_audio_token] + self._audio_positions[0]
+        is_start = torch.arange(rows.shape[1], device=text.device) == lengths[:, None] - 1
+        return torch.where(is_start[:, :, None], start, rows).flatten(0, 1)
+
     def embed_codes(self, codes: Tensor, positions: Tensor) -> Tensor:
         """Audio ids [rows] at audio positions [rows], counted from 0 at the start code → [rows, width] float32."""
         return self._audio_embedding[codes] + self._audio_positions[positions]

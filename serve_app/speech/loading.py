@@ -49,6 +49,8 @@ Progress = Callable[[str], None]
 
 ONEDNN_KERNELS = 8_192  # compiled ones kept; the default of 1,024 is less than all window widths and batch sizes need
 WARM_UP_CODES = 48  # past the first three chunks
+# Frames of a window on a GPU: each is captured for several batches, and a stream's first ones find one that is near.
+GPU_WINDOW_WIDTHS = (16, 32, 48, 64, 80, 96, 128, 192, 256)
 MADE_UP_VOICE = "this checkpoint brings no voices: the voice 'default' is a made-up one; send a reference recording"
 
 
@@ -153,7 +155,13 @@ def engine_config(settings: Settings, compute: Compute) -> EngineConfig:
     )
     if is_cpu:
         return bounds
-    return replace(bounds, max_prefill_rows=2_048, max_render_frames=8_192, max_window_batch=32)
+    return replace(
+        bounds,
+        max_prefill_rows=2_048,
+        max_render_frames=4_096,
+        window_widths=GPU_WINDOW_WIDTHS,
+        max_window_batch=32,
+    )
 
 
 def build_engine(

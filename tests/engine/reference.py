@@ -118,7 +118,7 @@ def follow(
     ]
     everyone = list(alive)
     num_forced = 0
-    result = runner.prefill(tuple(alive))
+    result = runner.prefill(tuple(alive)).wait()
     while True:
         for sequence, code in zip(alive, result.codes, strict=True):
             reference, position = references[sequence.sequence_id], sequence.num_codes
@@ -132,7 +132,7 @@ def follow(
         alive = [sequence for sequence in alive if sequence.num_codes < len(references[sequence.sequence_id].codes)]
         if not alive:
             break
-        result = runner.decode(tuple(alive))
+        result = runner.decode(tuple(alive)).wait()
     latents = [runner.latents(sequence).clone() for sequence in everyone]
     return Followed(latents, sum(sequence.num_codes for sequence in everyone), num_forced)
 

@@ -6,12 +6,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from serve_app.engine import decode_step
+from serve_app.engine import buckets
 from serve_app.engine.config import EngineConfig
 from serve_app.engine.cuda_graphs import Call
-from serve_app.engine.decode_step import Buckets, fitting
-from serve_app.engine.model_runner import ModelRunner, StepCodes
+from serve_app.engine.buckets import Buckets, fitting, num_prefixes
+from serve_app.engine.model_runner import ModelRunner
 from serve_app.engine.sequence import Prompt, SamplingParams, Sequence, Status
+from serve_app.engine.step_codes import StepCodes
 from serve_app.model.checkpoint import Checkpoint
 from tests.engine.reference import load
 from tests.engine.support import largest_difference, make_runner, make_tokens, make_voice, running, speak_alone
@@ -54,7 +55,7 @@ def _take(sequences: list[Sequence]) -> None:
 
 
 def _prefill(runner: ModelRunner, sequences: list[Sequence]) -> StepCodes:
-    codes = runner.prefill(tuple(sequences))
+    codes = runner.prefill(tuple(sequences)).wait()
     _take(sequences)
     return codes
 
@@ -73,20 +74,24 @@ def test_codes_and_latents_equal_those_of_each_alone(checkpoint: Checkpoint) -> 
             num_met += 1
             newcomers.append(_sequence(checkpoint, num_met, free.pop(chance.randrange(len(free)))))
         if newcomers:
-            assert each.prefill(tuple(newcomers)) == fixed.prefill(tuple(newcomers))
+            assert each.prefill(tuple(newcomers)).wait() == fixed.prefill(tuple(newcomers)).wait()
         chance.shuffle(alive)
         if alive:
-            assert each.decode(tuple(alive)) == fixed.decode(tuple(alive)), step
-            positions.add(fitting(decode_step.POSITIONS, max(map(_num_positions, alive))))
+            assert each.decode(tuple(alive)).wait() == fixed.decode(tuple(alive)).wait(), step
+            positions.add(fitting(buckets.POSITIONS, max(map(_num_positions, alive))))
         alive += newcomers
         _take(alive)
         for sequence in alive:
             assert largest_difference(each.latents(sequence)[-1], fixed.latents(sequence)[-1]) < 1e-5
-            assert each.codes(sequence) == fixed.codes(sequence)
+            assert torch.equal(_codes(each, sequence), _codes(fixed, sequence))
         num_compared += len(alive)
         alive = [sequence for sequence in alive if chance.random() > 0.01]
     assert num_met >= 10 and num_compared > 400
     assert len(positions) >= 3
+
+
+def _codes(runner: ModelRunner, sequence: Sequence) -> torch.Tensor:
+    return runner._state.codes[sequence.slot, : sequence.num_codes]
 
 
 def _num_positions(sequence: Sequence) -> int:
@@ -101,12 +106,12 @@ def test_pass_over_some_leaves_the_others_as_they_are(checkpoint: Checkpoint) ->
         runner.prefill(tuple(sequences))
     _take(sequences)
     for _ in range(5):
-        expected = whole.decode(tuple(sequences))
+        expected = whole.decode(tuple(sequences)).wait()
         _begin(parts, sequences)
         for part in (sequences[2:], sequences[:1], sequences[1:2]):
             rest = [slot for slot in range(NUM_SLOTS) if slot not in {sequence.slot for sequence in part}]
             before = [tensor[..., rest, :].clone() for tensor in _kept(parts)]
-            result = parts.decode(tuple(part))
+            result = parts.decode(tuple(part)).wait()
             assert result.codes == [expected.codes[sequences.index(sequence)] for sequence in part]
             after = [tensor[..., rest, :] for tensor in _kept(parts)]
             assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
@@ -116,9 +121,10 @@ def test_pass_over_some_leaves_the_others_as_they_are(checkpoint: Checkpoint) ->
 @torch.inference_mode()
 def _begin(runner: ModelRunner, sequences: list[Sequence]) -> None:
     """A step up to its latents, where memory runs out."""
-    step = runner._step
-    assert step is not None
-    step._send([runner._step_row(sequence) for sequence in sequences], NUM_SLOTS)
+    fixed = runner._fixed
+    assert fixed is not None
+    step, rows = fixed.decode_step, [fixed._row(each, each.num_begun, each.num_cached) for each in sequences]
+    step._send(rows, NUM_SLOTS)
     step._forward(NUM_SLOTS, 128)
 
 
@@ -140,7 +146,7 @@ def test_nothing_of_an_earlier_sequence_or_a_neighbour_leaks(checkpoint: Checkpo
         sequence = _sequence(checkpoint, 9, 2)
         results = [_prefill(runner, [sequence])]
         for _ in range(20):
-            results.append(runner.decode((sequence,)))
+            results.append(runner.decode((sequence,)).wait())
             _take([sequence])
         assert all(result.is_finite == [True] for result in results)
         outcomes.append(([result.codes for result in results], runner.latents(sequence).clone()))
@@ -154,7 +160,7 @@ def test_values_that_are_not_numbers_are_told_of_their_row_alone(checkpoint: Che
     sequences = [_sequence(checkpoint, seed, slot) for slot, seed in enumerate((1, 2, 3))]
     _prefill(runner, sequences)
     runner._cache._cache[1, 1, 0, 0, 5] = float("nan")
-    assert runner.decode(tuple(sequences)).is_finite == [True, False, True]
+    assert runner.decode(tuple(sequences)).wait().is_finite == [True, False, True]
 
 
 def test_company_does_not_change_a_bit_in_deterministic_mode(checkpoint: Checkpoint) -> None:
@@ -166,7 +172,7 @@ def test_company_does_not_change_a_bit_in_deterministic_mode(checkpoint: Checkpo
         sequence = _sequence(checkpoint, 3, slot)
         codes = [_prefill(runner, [*others, sequence]).codes[-1]]
         for _ in range(25):
-            codes.append(runner.decode((*others, sequence)).codes[-1])
+            codes.append(runner.decode((*others, sequence)).wait().codes[-1])
             _take([*others, sequence])
         outcomes.append((codes, runner.latents(sequence).clone()))
     for codes, latents in outcomes[1:]:
@@ -209,33 +215,48 @@ def test_capture_takes_in_every_shape_and_touches_no_slot(checkpoint: Checkpoint
         each.prefill(tuple(sequences))
     _take(sequences)
     before = [tensor[..., :NUM_SLOTS, :].clone() for tensor in _kept(runner)]
-    assert runner._step is not None
-    runner._step._graphs = graphs  # type: ignore[assignment]
+    fixed = runner._fixed
+    assert fixed is not None
+    fixed.graphs = fixed.decode_step.graphs = fixed.prefill_step._graphs = graphs  # type: ignore[assignment]
     runner.warm_up()
     after = [tensor[..., :NUM_SLOTS, :] for tensor in _kept(runner)]
     assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
     for num_rows in (6, 5, 4, 3, 2, 1) * 20:
         part = tuple(sequences[:num_rows])
-        assert runner.decode(part) == plain.decode(part)
+        assert runner.decode(part).wait() == plain.decode(part).wait()
         _take(list(part))
-    assert len(graphs.calls) == 4 * (7 + 2)
-    assert len(graphs.replayed) >= 10
+    for slot in range(NUM_SLOTS):
+        newcomers = [_sequence(checkpoint, 70 + slot + num, num) for num in range(slot + 1)]
+        assert runner.prefill(tuple(newcomers)).wait() == plain.prefill(tuple(newcomers)).wait()
+    assert len(graphs.calls) == 4 * (7 + 2) + sum(len(num_prefixes(CONFIG, length)) for length in fixed.buckets.prefixes)
+    assert len(graphs.replayed) >= 14
 
 
 @pytest.mark.parametrize(
     ("max_slots", "rows"), [(1, (1,)), (2, (1, 2)), (6, (1, 2, 4, 6)), (64, (1, 2, 4, 8, 16, 32, 64))]
 )
 def test_buckets_end_with_everything(max_slots: int, rows: tuple[int, ...]) -> None:
-    buckets = Buckets.of(EngineConfig(max_slots=max_slots), 1_040, 1_026)
-    assert buckets.rows == rows
-    assert buckets.positions == (128, 192, 256, 384, 512, 768, 1_040)
-    assert buckets.candidates == (64, 1_026)
-    assert Buckets.of(EngineConfig(max_slots=max_slots), 128, 50) == Buckets(rows, (128,), (50,))
+    found = Buckets.of(EngineConfig(max_slots=max_slots), 1_040, 1_026, 436)
+    assert found.rows == rows
+    assert found.positions == (128, 192, 256, 384, 512, 768, 1_040)
+    assert found.candidates == (64, 1_026)
+    assert found.prefixes == (64, 96, 128, 192, 256, 436)
+    assert Buckets.of(EngineConfig(max_slots=max_slots), 128, 50, 64) == Buckets(rows, (128,), (50,), (64,))
 
 
 def test_deterministic_mode_has_one_bucket() -> None:
     config = EngineConfig(max_slots=8, is_deterministic=True)
-    assert Buckets.of(config, 1_040, 1_026) == Buckets((8,), (1_040,), (1_026,))
+    assert Buckets.of(config, 1_040, 1_026, 70) == Buckets((8,), (1_040,), (1_026,), (64, 70))
+    assert num_prefixes(config, 64) == (1,)
+
+
+def test_prefixes_of_a_pass_are_bounded() -> None:
+    """By their rows, their number and the slots there are; one is always read."""
+    config = EngineConfig(max_slots=64, max_prefill_rows=2_048)
+    assert num_prefixes(config, 64) == (1, 2, 4, 8, 16)
+    assert num_prefixes(config, 436) == (1, 2, 4)
+    assert num_prefixes(EngineConfig(max_slots=3), 64) == (1, 2, 3)
+    assert num_prefixes(EngineConfig(max_slots=64, max_prefill_rows=64), 436) == (1,)
 
 
 def test_least_bucket_that_is_enough_is_taken() -> None:

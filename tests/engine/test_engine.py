@@ -15,8 +15,9 @@ from prometheus_client import CollectorRegistry
 
 from serve_app.engine.config import EngineConfig
 from serve_app.engine.engine import Engine
-from serve_app.engine.model_runner import ModelRunner, StepCodes
+from serve_app.engine.model_runner import ModelRunner
 from serve_app.engine.sequence import STREAMING_CHUNKS, WHOLE, FinishReason, Prompt, SamplingParams, Sequence
+from serve_app.engine.step_codes import PendingCodes
 from serve_app.errors import EngineFailed, Overloaded, ServiceError, SynthesisFailed, Unavailable
 from serve_app.metrics import Metrics, PrometheusExporter
 from serve_app.model.checkpoint import Checkpoint
@@ -36,7 +37,7 @@ class SteppedRunner(ModelRunner):
         self.is_free = False
         self.steps: list[set[int]] = []
 
-    def decode(self, sequences: tuple[Sequence, ...]) -> StepCodes:
+    def decode(self, sequences: tuple[Sequence, ...]) -> PendingCodes:
         self.steps.append({sequence.sequence_id for sequence in sequences})
         self.entered.release()
         if not self.is_free:
@@ -56,7 +57,7 @@ class FailingRunner(ModelRunner):
 
     num_left = 10
 
-    def decode(self, sequences: tuple[Sequence, ...]) -> StepCodes:
+    def decode(self, sequences: tuple[Sequence, ...]) -> PendingCodes:
         self.num_left -= 1
         if not self.num_left:
             raise RuntimeError("out of memory, as a device may say")

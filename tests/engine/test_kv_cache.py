@@ -67,13 +67,28 @@ def test_prefixes_side_by_side_attend_to_themselves_alone() -> None:
     assert torch.equal(attended[15:], torch.zeros(4, 4, 8))
 
 
+def _prefill(cache: KvCache, slots: list[int], lengths: list[int], layer: int, rows: Tensor) -> None:
+    """By `prefill_padded` where the cache is made for it, with something at their end."""
+    if not cache._is_finite:
+        _attended(cache.prefill(slots, lengths), layer, rows)
+        return
+    longest = max(lengths) + 2
+    padded = torch.full((len(slots), longest, *rows.shape[1:]), 7.0)
+    for each, part in zip(padded, rows.split(lengths), strict=True):
+        each[: len(part)] = part
+    attended = _attended(cache.prefill_padded(torch.tensor(slots), longest), layer, padded.flatten(0, 1))
+    for each, part in zip(attended.unflatten(0, (len(slots), longest)), rows.split(lengths), strict=True):
+        assert largest_difference(each[: len(part)], _attention(part)) < 1e-6
+
+
 @pytest.mark.parametrize("is_finite", [False, True])
 def test_decode_goes_on_where_the_prefix_ended(is_finite: bool) -> None:
     cache = _cache(is_finite=is_finite)
     lengths, slots = [3, 9], [2, 0]
     prefixes = _rows(12, 2)
     for layer in range(2):
-        _attended(cache.prefill(slots, lengths), layer, prefixes)
+        cache.clear(torch.tensor(slots))
+        _prefill(cache, slots, lengths, layer, prefixes)
     whole = list(prefixes.split(lengths))
     for step in range(3):
         new = _rows(2, 10 + step)
@@ -90,9 +105,10 @@ def test_first_slots_at_once_equal_each_alone(rubbish: float) -> None:
     outcomes = []
     for is_finite in (False, True):
         cache = _cache(is_finite=is_finite, rubbish=rubbish)
-        attend = cache.prefill(slots, lengths)
+        if is_finite:
+            cache.clear(torch.arange(SLOTS))
         for layer in range(2):
-            _attended(attend, layer, _rows(19, layer))
+            _prefill(cache, slots, lengths, layer, _rows(19, layer))
         attend = _decode(cache, slots, lengths)
         outcomes.append([_attended(attend, layer, _rows(3, 5 + layer)) for layer in range(2)])
     for each, at_once in zip(*outcomes, strict=True):
@@ -102,7 +118,8 @@ def test_first_slots_at_once_equal_each_alone(rubbish: float) -> None:
 
 def test_number_of_positions_does_not_matter() -> None:
     cache = _cache(is_finite=True)
-    _attended(cache.prefill([1, 0], [5, 30]), 0, _rows(35, 1))
+    cache.clear(torch.arange(SLOTS))
+    _prefill(cache, [1, 0], [5, 30], 0, _rows(35, 1))
     few, many = (_attended(_decode(cache, [1, 0], [5, 30], size), 0, _rows(2, 2)) for size in (32, cache.num_positions))
     assert largest_difference(few, many) < 1e-6
 

@@ -13,9 +13,10 @@ from serve_app.engine import memory
 from serve_app.engine.config import EngineConfig
 from serve_app.engine.engine import Engine
 from serve_app.engine.memory import PassSize, is_out_of_memory, tried_twice
-from serve_app.engine.model_runner import ModelRunner, StepCodes
+from serve_app.engine.model_runner import ModelRunner
 from serve_app.engine.renderer import Renderer
 from serve_app.engine.sequence import STREAMING_CHUNKS, Prompt, SamplingParams, Sequence
+from serve_app.engine.step_codes import PendingCodes
 from serve_app.errors import EngineFailed, OutOfMemory
 from serve_app.metrics import Metrics, PrometheusExporter
 from serve_app.model.checkpoint import Checkpoint
@@ -44,12 +45,12 @@ class SmallRunner(ModelRunner):
     most_prefill, most_decode = 100, 100
     asked: list[int]
 
-    def prefill(self, sequences: tuple[Sequence, ...]) -> StepCodes:
+    def prefill(self, sequences: tuple[Sequence, ...]) -> PendingCodes:
         if len(sequences) > self.most_prefill:
             raise NONE
         return super().prefill(sequences)
 
-    def decode(self, sequences: tuple[Sequence, ...]) -> StepCodes:
+    def decode(self, sequences: tuple[Sequence, ...]) -> PendingCodes:
         self.asked = [*getattr(self, "asked", []), len(sequences)]
         if len(sequences) > self.most_decode:
             self._gpt.hidden(
@@ -160,7 +161,7 @@ def test_a_short_spell_without_memory_is_waited_for(
     class FlickeringRunner(SmallRunner):
         num_steps = 0
 
-        def decode(self, sequences: tuple[Sequence, ...]) -> StepCodes:
+        def decode(self, sequences: tuple[Sequence, ...]) -> PendingCodes:
             self.num_steps += 1
             self.most_decode = (
                 0 if self.num_steps in (12, 13, 14, 15) or self.num_steps % 20 == 0 else 100

@@ -11,13 +11,16 @@ import torch
 from torch import Tensor
 
 from serve_app.engine.config import EngineConfig
-from serve_app.engine.audio_stream import AudioStream
+from serve_app.engine.audio_stream import AudioStream, Window
 from serve_app.engine.renderer import Renderer
 from serve_app.engine.sequence import STREAMING_CHUNKS, WHOLE, Prompt, SamplingParams
+from serve_app.engine.vocoder_pass import Rendering, VocoderPass
 from serve_app.model.checkpoint import Checkpoint
 from serve_app.model.device import Compute
 from serve_app.model.frames import FrameGrid
 from serve_app.model.vocoder import Vocoder
+from serve_app.settings import Settings
+from serve_app.speech.loading import engine_config
 from serve_app.voices.voice import VoiceLatents
 from tests.engine.reference import load
 from tests.engine.support import (
@@ -37,6 +40,7 @@ from tests.engine.support import (
 SCHEDULES = [(1,), (7,), (20,), (3, 1, 9, 2, 30), STREAMING_CHUNKS]
 SPEEDS = [0.5, 1.0, 2.0]
 NUM_CODES = 90
+GPU = engine_config(Settings(), Compute(torch.device("cuda"), torch.bfloat16))
 Record = Callable[[str, object], None]
 
 
@@ -108,24 +112,34 @@ def _stream_all(renderer: Renderer, streams: list[tuple[AudioStream, _Latents]],
                 later = torch.full_like(latents.all, float("nan"))  # what is not there yet must not be read
                 later[:known] = latents.all[:known]
                 stream.grow(later[:known])
-        for stream, samples in renderer.render([stream for stream, _ in streams]):
-            assert len(samples) > 0
-            parts[id(stream)].append(samples)
+        for audio in renderer.render([stream for stream, _ in streams], waits=chance.random() < 0.2):
+            assert len(audio.samples) > 0
+            parts[id(audio.stream)].append(audio.samples)
     return [torch.from_numpy(np.concatenate(parts[id(stream)])) for stream, _ in streams]
+
+
+COARSE = EngineConfig(max_render_frames=512, window_widths=(16, 32, 64, 128, 256), max_window_batch=4)
 
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize(
-    "config",
-    [EngineConfig(), EngineConfig(max_window_frames=64, max_render_frames=64), EngineConfig(max_window_frames=71)],
-    ids=["usual", "narrow", "odd"],
+    ("config", "is_fixed"),
+    [
+        pytest.param(EngineConfig(), False, id="usual"),
+        pytest.param(EngineConfig(max_window_frames=64, max_render_frames=64), False, id="narrow"),
+        pytest.param(EngineConfig(max_window_frames=71), False, id="odd"),
+        pytest.param(COARSE, False, id="coarse"),
+        pytest.param(COARSE, True, id="as on a GPU"),
+    ],
 )
 def test_streams_side_by_side_have_the_samples_of_the_whole(
-    checkpoint: Checkpoint, config: EngineConfig, seed: int
+    checkpoint: Checkpoint, config: EngineConfig, is_fixed: bool, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chance = random.Random(seed)
+    if is_fixed:
+        monkeypatch.setattr(Rendering, "is_over", property(lambda _: chance.random() < 0.5))
     vocoder = make_vocoder(checkpoint)
-    renderer = Renderer(vocoder, config, CPU)
+    renderer = Renderer(vocoder, config, CPU, has_fixed_passes=is_fixed)
     streams, expected = [], []
     for number in range(5):
         speed = chance.choice((0.5, 0.77, 1.0, 1.4, 2.0))
@@ -166,7 +180,7 @@ def test_stream_whose_audio_is_wanted_first_goes_first(checkpoint: Checkpoint) -
         stream.complete(torch.randn(80, 128))
     heard.first_out_s, heard.num_out = 1.2, 94  # frames: one second
     for expected in (fresh, heard, fresh):
-        assert [stream for stream, _ in renderer.render([later, heard, fresh])] == [expected]
+        assert [audio.stream for audio in renderer.render([later, heard, fresh])] == [expected]
         fresh.first_out_s = 2.0
 
 
@@ -188,3 +202,65 @@ def test_speed_changes_neither_codes_nor_level(checkpoint: Checkpoint) -> None:
     assert slow.codes == plain.codes == fast.codes
     assert len(slow.samples) / len(plain.samples) == pytest.approx(2.0, abs=0.02)
     assert len(plain.samples) / len(fast.samples) == pytest.approx(2.0, abs=0.02)
+
+
+def _window(renderer: Renderer, seed: int, num_codes: int = 40) -> tuple[AudioStream, Window]:
+    generator = torch.Generator().manual_seed(seed)
+    stream = renderer.open(_asked(torch.randn(512, generator=generator), (0.5, 1.0, 2.0)[seed % 3], WHOLE))
+    stream.complete(torch.randn(num_codes * (1 + seed % 3), 128, generator=generator))
+    return stream, stream.next_window(64)
+
+
+def test_fixed_pass_equals_the_one_that_comes(checkpoint: Checkpoint) -> None:
+    """And leaves the one before it whole, though both are made in the same place."""
+    renderer = Renderer(make_vocoder(checkpoint), COARSE, CPU)
+    plain, fixed = (VocoderPass(make_vocoder(checkpoint), COARSE, CPU, has_fixed_passes=is_fixed) for is_fixed in (False, True))
+    windows = [_window(renderer, seed)[1] for seed in range(12)]
+    assert {window.num_frames for window in windows} == {64}
+    begun, expected = [], []
+    for part in (windows[:3], windows[3:4], windows[4:8], windows[8:10], windows[10:]):
+        begun.append(fixed.begin(tuple(part)))
+        expected.append(plain.begin(tuple(part)).samples())
+    for one, other in zip(begun, expected, strict=True):
+        assert one.samples().std() > 0.01
+        assert largest_difference(one.samples(), other) < 1e-5
+
+
+def test_neighbour_that_is_not_a_number_stays_alone(checkpoint: Checkpoint) -> None:
+    """Nor does what an earlier pass left behind come into a later one."""
+    renderer = Renderer(make_vocoder(checkpoint), COARSE, CPU)
+    fixed = VocoderPass(make_vocoder(checkpoint), COARSE, CPU, has_fixed_passes=True)
+    windows = [_window(renderer, seed, 120)[1] for seed in range(4)]
+    expected = fixed.begin(tuple(windows)).samples().copy()
+    (ill, _), (short, later) = _window(renderer, 1, 120), _window(renderer, 0, 17)
+    assert ill.latents is not None
+    ill.latents.fill_(float("nan"))
+    found = fixed.begin((windows[0], ill.next_window(64), *windows[2:])).samples().copy()
+    assert np.isnan(found[1]).any()
+    np.testing.assert_array_equal(found[[0, 2, 3]], expected[[0, 2, 3]])
+    assert short.latents is not None and later.num_frames == 64
+    assert np.isfinite(fixed.begin((windows[0], later)).samples()).all()
+
+
+def test_coarse_widths_are_kept_wherever_there_is_room(checkpoint: Checkpoint) -> None:
+    """A GPU has graphs for them alone: other widths are for speech of less than a second, or its very beginning."""
+    vocoder = make_vocoder(checkpoint)
+    chance, num_windows, odd = random.Random(4), 0, []
+    for number in range(200):
+        stream = Renderer(vocoder, GPU, CPU).open(_asked(torch.ones(512), 1.0, (STREAMING_CHUNKS, WHOLE)[number % 2]))
+        num_codes = chance.randint(1, 200)
+        for known in range(1, num_codes + 1):
+            latents = torch.zeros(known, 8)
+            if known == num_codes:
+                stream.complete(latents)
+            elif stream.is_chunk_due(known):
+                stream.grow(latents)
+            while stream.is_due:
+                window = stream.next_window(GPU.max_window_frames)
+                num_windows += 1
+                if window.num_frames not in GPU.window_widths:
+                    odd.append(window)
+                stream.hand_over(window)
+    assert num_windows > 600
+    assert len(odd) < num_windows // 20
+    assert all(window.start < 16 for window in odd)

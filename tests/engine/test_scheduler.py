@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from serve_app.engine.config import EngineConfig
-from serve_app.engine.scheduler import PREFIX_EXTRA_ROWS, Scheduler, prefix_rows
-from serve_app.engine.sequence import Prompt, SamplingParams, Sequence, Status
+from serve_app.engine.scheduler import Scheduler
+from serve_app.engine.sequence import PREFIX_EXTRA_ROWS, Prompt, SamplingParams, Sequence, Status
 
 
 def new_sequence(sequence_id: int, num_tokens: int = 10, arrival_s: float = 0.0, delay_s: float = 0.0) -> Sequence:
@@ -56,7 +56,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         assert len(step.decode) == len(running)
         assert list(step.prefill) == expected[: len(step.prefill)]  # whose audio is wanted first
         assert bool(step.prefill) == bool(expected)  # a free slot is given away at once
-        rows = [prefix_rows(sequence) for sequence in expected]
+        rows = [sequence.num_prefix_rows for sequence in expected]
         if len(step.prefill) < len(expected):
             assert sum(rows[: len(step.prefill) + 1]) > self.config.max_prefill_rows
         if len(step.prefill) > 1:
@@ -176,7 +176,7 @@ def test_long_random_life_ends_with_all_slots_free() -> None:
 
 
 def test_prefix_counts_latents_marks_and_start_code() -> None:
-    assert prefix_rows(new_sequence(0, 23)) == 23 + 32 + 2 + 1
+    assert new_sequence(0, 23).num_prefix_rows == 23 + 32 + 2 + 1
     assert PREFIX_EXTRA_ROWS == 35
 
 

@@ -13,8 +13,9 @@ from torch import Tensor
 from serve_app.engine.config import EngineConfig
 from serve_app.engine.cuda_graphs import CudaGraphs
 from serve_app.engine.memory import release_memory
-from serve_app.engine.model_runner import ModelRunner, StepCodes
+from serve_app.engine.model_runner import ModelRunner
 from serve_app.engine.sequence import Prompt, SamplingParams, Sequence, Status
+from serve_app.engine.step_codes import StepCodes
 from serve_app.model.checkpoint import Checkpoint
 from serve_app.model.conditioning import REFERENCE_RATE_HZ, VoiceEncoder
 from serve_app.model.device import Compute
@@ -57,7 +58,7 @@ def _spoken(runner: ModelRunner, checkpoint: Checkpoint, num_steps: int = 90) ->
     """Six sequences, of which one comes and one goes every fifteen steps, across several buckets."""
     results, latents = [], []
     alive = [Sequence(seed, _prompt(checkpoint, seed), status=Status.RUNNING, slot=seed) for seed in range(5)]
-    results.append(runner.prefill(tuple(alive)))
+    results.append(runner.prefill(tuple(alive)).wait())
     newest = 5
     for step in range(num_steps):
         for sequence in alive:
@@ -67,10 +68,10 @@ def _spoken(runner: ModelRunner, checkpoint: Checkpoint, num_steps: int = 90) ->
             latents.append(runner.latents(gone).clone())
             newcomer = Sequence(newest, _prompt(checkpoint, newest), status=Status.RUNNING, slot=gone.slot)
             newest += 1
-            results.append(runner.prefill((newcomer,)))
+            results.append(runner.prefill((newcomer,)).wait())
             newcomer.num_codes = 1
             alive.append(newcomer)
-        results.append(runner.decode(tuple(alive)))
+        results.append(runner.decode(tuple(alive)).wait())
     return results, [*latents, *(runner.latents(sequence).clone() for sequence in alive)]
 
 
@@ -124,11 +125,11 @@ def test_company_does_not_change_a_bit_in_deterministic_mode() -> None:
     for slot, company in ((0, ()), (5, (1, 4)), (2, (0, 1, 3, 4, 5))):
         sequences = [Sequence(n, _prompt(checkpoint, n + 1), status=Status.RUNNING, slot=n) for n in company]
         sequences.append(Sequence(9, _prompt(checkpoint, 3), status=Status.RUNNING, slot=slot))
-        codes = [runner.prefill(tuple(sequences)).codes[-1]]
+        codes = [runner.prefill(tuple(sequences)).wait().codes[-1]]
         for _ in range(30):
             for sequence in sequences:
                 sequence.num_codes += 1
-            codes.append(runner.decode(tuple(sequences)).codes[-1])
+            codes.append(runner.decode(tuple(sequences)).wait().codes[-1])
         outcomes.append((codes, runner.latents(sequences[-1]).clone()))
     for codes, latents in outcomes[1:]:
         assert codes == outcomes[0][0]
@@ -139,7 +140,7 @@ def test_no_step_allocates() -> None:
     checkpoint, _ = load("synthetic:tiny")
     runner = _captured(checkpoint, BFLOAT16)
     sequences = tuple(Sequence(n, _prompt(checkpoint, n), status=Status.RUNNING, slot=n) for n in range(6))
-    runner.prefill(sequences)
+    runner.prefill(sequences).wait()
 
     def num_allocations() -> tuple[int, int]:
         return torch.cuda.memory_stats()["allocation.all.allocated"], torch.cuda.memory_allocated()
@@ -148,7 +149,7 @@ def test_no_step_allocates() -> None:
     for _ in range(40):
         for sequence in sequences:
             sequence.num_codes += 1
-        runner.decode(sequences)
+        runner.decode(sequences).wait()
     assert num_allocations() == before
 
 

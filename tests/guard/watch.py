@@ -11,8 +11,9 @@ from torch import Tensor
 
 from serve_app.engine.config import EngineConfig
 from serve_app.engine.engine import Engine
-from serve_app.engine.model_runner import ModelRunner, StepCodes
+from serve_app.engine.model_runner import ModelRunner
 from serve_app.engine.sequence import Prompt, Sequence
+from serve_app.engine.step_codes import PendingCodes
 from serve_app.model.checkpoint import Checkpoint
 from serve_app.model.config import SAMPLE_RATE_HZ
 from serve_app.model.gpt import Attend, Gpt
@@ -28,7 +29,7 @@ class GatedRunner(ModelRunner):
         super().__init__(*args, **options)
         self.gate = threading.Event()
 
-    def prefill(self, sequences: tuple[Sequence, ...]) -> StepCodes:
+    def prefill(self, sequences: tuple[Sequence, ...]) -> PendingCodes:
         assert self.gate.wait(30.0)
         return super().prefill(sequences)
 

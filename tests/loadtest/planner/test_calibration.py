@@ -29,7 +29,7 @@ from loadtest.planner.request import Request
 from loadtest.planner.simulation import Scenario, simulate
 from loadtest.planner.traffic import constant
 from loadtest.planner.workload import Workload
-from serve_app.engine.scheduler import PREFIX_EXTRA_ROWS
+from serve_app.engine.sequence import PREFIX_EXTRA_ROWS
 from tests.loadtest.planner.examples import example, plain
 
 NUM, CHARS, AUDIO_S = 60, 60, 4.0

@@ -11,6 +11,7 @@ from loadtest.planner.events import Events, without_garbage_collection
 from loadtest.planner.profile import FRAME_S, StepTimes
 from loadtest.planner.request import CONTEXT_FRAMES, Request, Sentence
 from serve_app.engine.audio_stream import AudioStream
+from serve_app.engine.config import EngineConfig
 from serve_app.engine.sequence import STREAMING_CHUNKS, Prompt, SamplingParams
 from serve_app.model.config import VocoderConfig
 from serve_app.model.frames import FrameGrid
@@ -87,7 +88,7 @@ def test_leaps_change_no_time() -> None:
 def test_a_stream_is_heard_in_the_engine_s_own_chunks() -> None:
     """Frames that leave after each chunk are those that the real stream lets go."""
     prompt = Prompt((1,), voice=_NoVoice(), sampling=SamplingParams(), chunk_codes=STREAMING_CHUNKS)  # type: ignore[arg-type]
-    real = AudioStream(_NoVocoder(), prompt, due_s=0.0, keeps_chunks=False)  # type: ignore[arg-type]
+    real = AudioStream(_NoVocoder(), prompt, EngineConfig(), due_s=0.0)  # type: ignore[arg-type]
     request = Request(0.0, (1, 200, 40), is_cold=False, is_streamed=True)
     mine = Sentence(request, 0, 0.0)
     windows = 0

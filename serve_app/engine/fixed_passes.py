@@ -1,0 +1,63 @@
+"""Passes of fixed shape over the slots, captured as graphs where there is a GPU. Knows sequences and their slots."""
+
+import torch
+
+from serve_app.engine.buckets import Buckets
+from serve_app.engine.config import EngineConfig
+from serve_app.engine.cuda_graphs import HIGH_PRIORITY, CudaGraphs
+from serve_app.engine.decode_step import DecodeStep, StepRow
+from serve_app.engine.kv_cache import KvCache
+from serve_app.engine.prefill_step import PrefillStep, Prefix
+from serve_app.engine.sampler import SamplingRows, top_k_of
+from serve_app.engine.sequence import PREFIX_EXTRA_ROWS, Sequence
+from serve_app.engine.slots import SlotState
+from serve_app.engine.step_codes import PendingCodes
+from serve_app.model.device import to_device
+from serve_app.model.gpt import Gpt
+
+
+class FixedPasses:
+    """One buffer for all inputs and one for all outputs of a step; both are used again in the order of the stream."""
+
+    def __init__(
+        self, gpt: Gpt, cache: KvCache, state: SlotState, config: EngineConfig, device: torch.device
+    ) -> None:
+        shapes = gpt.config
+        self._state, self._device, self._vocabulary = state, device, shapes.num_audio_tokens
+        max_prefix_rows = shapes.max_sentence_tokens + PREFIX_EXTRA_ROWS
+        self.buckets = Buckets.of(config, cache.num_positions, shapes.num_audio_tokens, max_prefix_rows)
+        # decode steps are short, and go before what the vocoder computes at the same time
+        has_graphs = device.type == "cuda" and config.uses_cuda_graphs
+        self.graphs = CudaGraphs(device, HIGH_PRIORITY) if has_graphs else None
+        self.decode_step = DecodeStep(gpt, cache, state, self.buckets, device, self.graphs)
+        self.prefill_step = PrefillStep(gpt, cache, state, self.decode_step, config, device)
+
+    @torch.inference_mode()
+    def capture(self) -> None:
+        """Captures every bucket, before the first pass."""
+        if self.graphs is not None:
+            self.prefill_step.capture()
+            self.decode_step.capture()
+
+    def prefill(self, sequences: tuple[Sequence, ...]) -> PendingCodes:
+        params = [sequence.prompt.sampling for sequence in sequences]
+        rows = [self._row(sequence, 0, 0) for sequence in sequences]
+        slots = to_device(torch.tensor([row.slot for row in rows]), self._device)
+        self._state.sampling.write(slots, SamplingRows.of(params, self._vocabulary, self._device))
+        prompts = [sequence.prompt for sequence in sequences]
+        self.prefill_step.run(
+            [
+                Prefix(row.slot, prompt.text_tokens, prompt.voice.cond_latents)
+                for row, prompt in zip(rows, prompts, strict=True)
+            ]
+        )
+        return self.decode_step.choose(rows)
+
+    def decode(self, sequences: tuple[Sequence, ...]) -> PendingCodes:
+        return self.decode_step.run(
+            [self._row(sequence, sequence.num_begun, sequence.num_cached) for sequence in sequences]
+        )
+
+    def _row(self, sequence: Sequence, num_codes: int, num_cached: int) -> StepRow:
+        assert sequence.slot is not None
+        return StepRow(sequence.slot, num_codes, num_cached, top_k_of(sequence.prompt.sampling, self._vocabulary))
