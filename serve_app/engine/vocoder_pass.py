@@ -4,9 +4,10 @@ As a GPU wants it: fixed shapes over memory that stays where it is, replayed as 
 decode steps go on beside them. What has no fixed shape, and everything on a CPU, is computed as it comes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import ceil
 from typing import Any
+from weakref import ref
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from serve_app.engine.audio_stream import Window
+from serve_app.engine.buckets import fitting, powers
 from serve_app.engine.config import EngineConfig
 from serve_app.engine.cuda_graphs import CudaGraphs
 from serve_app.model.config import CODE_STRIDE
@@ -54,7 +56,7 @@ class Table:
         codes_per_frame = config.hop_length / CODE_STRIDE * config.input_sample_rate_hz / config.output_sample_rate_hz
         self.num_rows = ceil(width * MAX_SPEED * codes_per_frame) + NUM_TAPS + 2  # latents of a window at most
         self.width, self.batch = width, batch
-        self.rendering: Rendering | None = None  # whose samples may still be here
+        self.rendering: Callable[[], Rendering | None] = lambda: None  # whose samples are here, while anyone wants them
         self.latents = torch.zeros(batch * self.num_rows, config.input_width, device=device)
 
         def pair(shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
@@ -68,9 +70,9 @@ class Table:
 
     def fill(self, windows: Sequence[Window]) -> None:
         """Reads the windows' latents as they are now, in the order of the current stream."""
-        if self.rendering is not None:
-            self.rendering.settle()
-            self.rendering = None
+        rendering = self.rendering()
+        if rendering is not None:
+            rendering.settle()
         num = len(windows)
         index, weights = self.host_index.numpy(), self.host_weights.numpy()
         rows, latents = [], []
@@ -108,8 +110,7 @@ class VocoderPass:
     def _batches(self, width: int) -> tuple[int, ...]:
         """Numbers of windows of a pass, ascending."""
         most = 1 if self._config.is_deterministic else self._config.max_window_batch
-        most = max(1, min(most, self._config.max_render_frames // width))
-        return (*(1 << power for power in range(most.bit_length()) if 1 << power < most), most)
+        return powers(max(1, min(most, self._config.max_render_frames // width)))
 
     @torch.inference_mode()
     def warm_up(self) -> None:
@@ -130,18 +131,19 @@ class VocoderPass:
         table = self._tables.get(windows[0].num_frames)
         if table is None or len(windows) > table.batch:
             return self._begin_as_it_comes(windows)
-        batch = next(batch for batch in self._batches(table.width) if batch >= len(windows))
+        batch = fitting(self._batches(table.width), len(windows))
         table.fill(windows)
         if self._stream is None:
             self._vocode(table.width, batch)
-            table.rendering = Rendering(windows, table.samples)
+            rendering = Rendering(windows, table.samples)
         else:
             self._stream.wait_stream(torch.cuda.current_stream(self._device))
             with torch.cuda.stream(self._stream):
                 self._run(table.width, batch)
                 table.host_samples[: len(windows)].copy_(table.samples[: len(windows)], non_blocking=True)
-                table.rendering = Rendering(windows, table.host_samples, self._stream.record_event())
-        return table.rendering
+                rendering = Rendering(windows, table.host_samples, self._stream.record_event())
+        table.rendering = ref(rendering)
+        return rendering
 
     def _run(self, width: int, batch: int) -> None:
         if self._graphs is None:

@@ -42,12 +42,20 @@ class VoiceEncoder:
         self._speaker_encoder = fill(build_speaker_encoder(config.vocoder), tensors, SPEAKER_ENCODER, device)
         self._mel_stats = tensors[MEL_STATS].to(device, copy=True)[None, :, None]  # [1, 80, 1]
         self._mel = mel_spectrogram().to(device)
+        self._stream = None
+        if self._device.type == "cuda":
+            self._stream = torch.cuda.Stream(self._device)  # beside the steps of running speech, not between them
+            self._stream.wait_stream(torch.cuda.current_stream(self._device))
 
     def encode(self, samples: npt.NDArray[np.float32]) -> VoiceLatents:
         """Samples [n] at 22.05 kHz → latents on the CPU. Only the first `max_reference_s` seconds count.
 
         Raises ReferenceTooShort below 0.33 s.
         """
+        with torch.cuda.stream(self._stream):  # None: as it is
+            return self._encode(samples)
+
+    def _encode(self, samples: npt.NDArray[np.float32]) -> VoiceLatents:
         audio = torch.tensor(samples, dtype=torch.float32, device=self._device)[None]  # [1, n]
         audio = audio[:, : REFERENCE_RATE_HZ * self._config.max_reference_s]
         if audio.shape[1] < REFERENCE_RATE_HZ * MIN_CHUNK_S:
@@ -67,14 +75,20 @@ class VoiceEncoder:
         """[1, n] → [32, width]: the mean over chunks of what the perceiver makes of each."""
         if self._config.length_s > 0:
             audio = audio[:, : REFERENCE_RATE_HZ * self._config.length_s]
-        chunks = audio.split(REFERENCE_RATE_HZ * self._config.chunk_s, dim=1)
-        latents = [self._chunk_latents(chunk) for chunk in chunks if chunk.shape[1] >= REFERENCE_RATE_HZ * MIN_CHUNK_S]
-        return torch.stack(latents).mean(dim=0)[0]
+        size = REFERENCE_RATE_HZ * self._config.chunk_s
+        num_whole = audio.shape[1] // size
+        whole, rest = audio[:, : num_whole * size].view(num_whole, size), audio[:, num_whole * size :]
+        # at once on a GPU; a CPU's caches like them one by one (measured: a tenth faster)
+        chunks = list(whole.split(num_whole if self._device.type == "cuda" else 1)) if num_whole else []
+        if rest.shape[1] >= REFERENCE_RATE_HZ * MIN_CHUNK_S:
+            chunks.append(rest)
+        return torch.cat([self._chunk_latents(each) for each in chunks]).mean(dim=0)
 
-    def _chunk_latents(self, chunk: Tensor) -> Tensor:
-        mel = torch.log(torch.clamp(self._mel(chunk), min=1e-5)) / self._mel_stats  # [1, 80, frames]
-        frames: Tensor = self._conditioning_encoder(mel)  # [1, width, frames]
-        latents: Tensor = self._perceiver(frames.transpose(1, 2))  # [1, 32, width]
+    def _chunk_latents(self, chunks: Tensor) -> Tensor:
+        """[chunks, n] → [chunks, 32, width]."""
+        mel = torch.log(torch.clamp(self._mel(chunks), min=1e-5)) / self._mel_stats  # [chunks, 80, frames]
+        frames: Tensor = self._conditioning_encoder(mel)  # [chunks, width, frames]
+        latents: Tensor = self._perceiver(frames.transpose(1, 2))  # [chunks, 32, width]
         return latents
 
     @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""Decode steps replayed as CUDA graphs: the same bits as the step itself, whatever else uses the GPU."""
+"""Prefixes and decode steps replayed as CUDA graphs: the same bits as themselves, whatever else uses the GPU."""
 
 import threading
 from collections.abc import Generator
@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from serve_app.engine.buckets import num_prefixes
 from serve_app.engine.config import EngineConfig
 from serve_app.engine.cuda_graphs import CudaGraphs
 from serve_app.engine.memory import release_memory
@@ -50,8 +51,15 @@ def _captured(checkpoint: Checkpoint, compute: Compute, config: EngineConfig = C
 
 
 def _graphs(runner: ModelRunner) -> CudaGraphs:
-    assert runner._step is not None and runner._step._graphs is not None
-    return runner._step._graphs
+    assert runner._fixed is not None and runner._fixed.graphs is not None
+    return runner._fixed.graphs
+
+
+def _num_buckets(runner: ModelRunner, config: EngineConfig = CONFIG) -> int:
+    assert runner._fixed is not None
+    buckets = runner._fixed.buckets
+    prefixes = sum(len(num_prefixes(config, length)) for length in buckets.prefixes)
+    return prefixes + len(buckets.rows) * (len(buckets.positions) + len(buckets.candidates))
 
 
 def _spoken(runner: ModelRunner, checkpoint: Checkpoint, num_steps: int = 90) -> tuple[list[StepCodes], list[Tensor]]:
@@ -90,9 +98,7 @@ def test_replay_equals_the_step_bit_for_bit(model: str, compute: Compute) -> Non
 
 def test_every_bucket_is_captured() -> None:
     runner = _captured(load("synthetic:tiny")[0], FLOAT32)
-    assert runner._step is not None
-    buckets = runner._step.buckets
-    assert len(_graphs(runner)) == len(buckets.rows) * (len(buckets.positions) + len(buckets.candidates))
+    assert len(_graphs(runner)) == _num_buckets(runner)
 
 
 def test_codes_and_latents_equal_the_cpus() -> None:
@@ -120,7 +126,7 @@ def test_codes_and_latents_equal_coquis(model: str, num_codes: int) -> None:
 def test_company_does_not_change_a_bit_in_deterministic_mode() -> None:
     checkpoint, _ = load("synthetic:tiny")
     runner = _captured(checkpoint, BFLOAT16, replace(CONFIG, is_deterministic=True))
-    assert len(_graphs(runner)) == 2
+    assert len(_graphs(runner)) == _num_buckets(runner, replace(CONFIG, is_deterministic=True))
     outcomes = []
     for slot, company in ((0, ()), (5, (1, 4)), (2, (0, 1, 3, 4, 5))):
         sequences = [Sequence(n, _prompt(checkpoint, n + 1), status=Status.RUNNING, slot=n) for n in company]
@@ -173,9 +179,7 @@ def test_capture_beside_another_threads_work() -> None:
         encoding.result()
     assert len(encoded) >= 1
     assert all(largest_difference(each.cond_latents, expected.cond_latents) < TOLERANCE for each in encoded)
-    assert runner._step is not None
-    buckets = runner._step.buckets
-    assert len(_graphs(runner)) == len(buckets.rows) * (len(buckets.positions) + len(buckets.candidates))
+    assert len(_graphs(runner)) == _num_buckets(runner)
     results, _ = _spoken(runner, checkpoint, 30)
     assert results == _spoken(_captured(checkpoint, FLOAT32), checkpoint, 30)[0]
 
