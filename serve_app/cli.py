@@ -285,7 +285,7 @@ def bench_kernels(model: Annotated[str, typer.Option(help="whose sizes to measur
     """Measure the parts of a step alone on this CPU: products, attention, vocoder."""
     from serve_app.bench.kernels import kernel_table
     from serve_app.model.checkpoint import load_checkpoint
-    from serve_app.speech.loading import use_cpu
+    from serve_app.speech.engine_setup import use_cpu
 
     options = make_settings(model=model)
     use_cpu(options.num_threads)
@@ -304,7 +304,7 @@ def bench_gpu_step(
     from serve_app.bench.gpu_step import gpu_step_table
     from serve_app.model.checkpoint import load_checkpoint
     from serve_app.model.device import choose_compute
-    from serve_app.speech.loading import use_gpu
+    from serve_app.speech.engine_setup import use_gpu
 
     options = make_settings(model=model, device="cuda", dtype=dtype)
     compute = choose_compute(options.device, options.dtype, options.quantization)

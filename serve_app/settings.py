@@ -92,7 +92,11 @@ class Settings(BaseSettings):
         False, description="fixed batch and cache shapes: the same seed gives the same bits whatever else runs"
     )
     cuda_graphs: bool = Field(
-        True, description="on a GPU, capture decode steps at the start and replay them: false where that fails"
+        True, description="on a GPU, capture what is computed at the start and replay it: false where that fails"
+    )
+    fused_kernels: bool = Field(
+        False,
+        description="on a GPU, our own kernels in decode steps, for which Triton needs a C compiler; not measured yet",
     )
 
     voice_dir: Path = Field(

@@ -5,11 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import settings
 
 from serve_app.model.checkpoint import Checkpoint, load_checkpoint
 from serve_app.model.synthetic import write_synthetic
 from tests.voices.object_server import ObjectServer
+
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # our kernels, step by step on a CPU; read when Triton is imported
 
 # The same examples in every run, so that a change is judged by itself; HYPOTHESIS_SEARCH=1 looks for new ones.
 settings.register_profile("same examples", derandomize=not os.environ.get("HYPOTHESIS_SEARCH"))

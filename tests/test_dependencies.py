@@ -31,13 +31,14 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "compute_threads": (),
     "text": ("errors",),
     "audio": ("errors",),
-    "model": (*BASICS, "text.reading.hindi", "voices.voice", "voices.info"),
+    "kernels": (),
+    "model": (*BASICS, "kernels", "text.reading.hindi", "voices.voice", "voices.info"),
     "voices": (*BASICS, "compute_threads", "audio"),
     "voices.voice": ("errors", "voices.storage"),
     "voices.storage": (*BASICS, "voices.object_store"),
     "voices.info": ("audio.pcm",),
-    "engine": (*BASICS, "model", "voices.voice"),
-    "speech": (*BASICS, *COMPUTING, "engine", "text", "audio", "voices", "model"),
+    "engine": (*BASICS, "model", "kernels", "voices.voice"),
+    "speech": (*BASICS, *COMPUTING, "engine", "text", "audio", "voices", "model", "kernels"),
     "speech.request": ("errors", "audio.pcm", "voices.info"),
     "speech.mix": ("errors",),
     "speech.prosody": ("audio.pcm",),
@@ -65,7 +66,8 @@ TORCH_FREE = (
     *("jobs", "voices.storage", "voices.entry", "voices.catalogue", "speech.mix", "speech.prosody"),
 )
 
-COMES_WITH = {"pydantic_core": "pydantic"}  # a library's own other half needs no line in pyproject.toml
+# a library's own other half needs no line in pyproject.toml: torch asks for the one Triton that its compiler uses
+COMES_WITH = {"pydantic_core": "pydantic", "triton": "torch"}
 
 
 @cache

@@ -29,11 +29,9 @@ from serve_app.engine.sequence import PREFIX_EXTRA_ROWS, STREAMING_CHUNKS
 from serve_app.model.checkpoint import Checkpoint, load_checkpoint
 from serve_app.model.conditioning import VoiceEncoder
 from serve_app.model.device import Compute, choose_compute
-from serve_app.model.gpt import Gpt
-from serve_app.model.linear import linear_maker
 from serve_app.model.vocoder import Vocoder
 from serve_app.settings import Settings
-from serve_app.speech.loading import engine_config, use_cpu, use_gpu
+from serve_app.speech.engine_setup import build_runner, engine_config, use_cpu, use_gpu
 
 Echo = Callable[[str], None]
 
@@ -110,10 +108,7 @@ def _gpt(
     checkpoint: Checkpoint, compute: Compute, config: EngineConfig, echo: Echo
 ) -> tuple[list[DecodeStep], tuple[float, float]]:
     """Decode steps, and the seconds of a prefill pass and of each of its rows."""
-    shapes, device = checkpoint.config.gpt, compute.device
-    make_linear = linear_maker(device, compute.dtype, is_int8=compute.is_int8)
-    gpt = Gpt(shapes, checkpoint.tensors, device=device, make_linear=make_linear)
-    runner = ModelRunner(gpt, config, device=device, cache_dtype=compute.cache_dtype)
+    shapes, runner = checkpoint.config.gpt, build_runner(checkpoint, compute, config)
     runner.warm_up()
     steps = []
     for batch in _batches(config.max_slots):

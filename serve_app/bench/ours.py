@@ -11,7 +11,7 @@ from serve_app.model.checkpoint import Checkpoint
 from serve_app.model.config import SAMPLE_RATE_HZ, SamplingDefaults
 from serve_app.model.device import Compute
 from serve_app.model.tokenizer import Tokenizer
-from serve_app.speech.loading import build_engine
+from serve_app.speech.engine_setup import build_engine
 from serve_app.voices.voice import VoiceLatents
 
 

@@ -15,7 +15,7 @@ from serve_app.errors import ServiceError
 from serve_app.model.checkpoint import load_checkpoint
 from serve_app.model.device import choose_compute
 from serve_app.settings import Settings
-from serve_app.speech.loading import engine_config, use_cpu, use_gpu
+from serve_app.speech.engine_setup import engine_config, use_cpu, use_gpu
 from serve_app.voices.voice import VoiceLatents
 
 COQUI = "coqui"

@@ -44,6 +44,6 @@ def fitting(sizes: tuple[int, ...], needed: int) -> int:
 
 
 def num_prefixes(config: EngineConfig, length: int) -> tuple[int, ...]:
-    """Prefixes of `length` rows, padding included, that go through one pass: ascending, one alone in deterministic mode."""
+    """Prefixes of `length` rows, padding included, in one pass: ascending; one alone in deterministic mode."""
     most = 1 if config.is_deterministic else min(MAX_PREFIXES, config.max_slots, config.max_prefill_rows // length)
     return powers(max(1, most))

@@ -21,6 +21,7 @@ class EngineConfig:
     max_window_batch: int = 1  # windows in one vocoder pass: more pays on a GPU alone
     is_deterministic: bool = False  # fixed row counts, so that a sequence's bits do not depend on its batch
     uses_cuda_graphs: bool = True  # on a GPU: what is computed is captured once and replayed
+    uses_fused_kernels: bool = False  # on a GPU: ours, in decode steps
 
     def __post_init__(self) -> None:
         assert self.max_slots > 0 and self.max_waiting > 0 and self.max_prefill_rows > 0

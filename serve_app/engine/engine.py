@@ -303,7 +303,7 @@ class Engine:
         self._fail(job, refusal())
 
     def _commit(self, sequences: tuple[Sequence, ...], result: StepCodes) -> int:
-        """Returns how many of the codes count: a sequence that was over when its last one was begun has no use for it."""
+        """Returns how many of the codes count: for who was over when the last one was begun, it does not."""
         stop, num_codes = self._gpt.stop_audio_token, 0
         for sequence, code, is_finite in zip(sequences, result.codes, result.is_finite, strict=True):
             if sequence.status is not Status.RUNNING:

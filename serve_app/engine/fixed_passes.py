@@ -19,9 +19,7 @@ from serve_app.model.gpt import Gpt
 class FixedPasses:
     """One buffer for all inputs and one for all outputs of a step; both are used again in the order of the stream."""
 
-    def __init__(
-        self, gpt: Gpt, cache: KvCache, state: SlotState, config: EngineConfig, device: torch.device
-    ) -> None:
+    def __init__(self, gpt: Gpt, cache: KvCache, state: SlotState, config: EngineConfig, device: torch.device) -> None:
         shapes = gpt.config
         self._state, self._device, self._vocabulary = state, device, shapes.num_audio_tokens
         max_prefix_rows = shapes.max_sentence_tokens + PREFIX_EXTRA_ROWS

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from serve_app.kernels import Kernels
 from serve_app.model.config import GptConfig
 from serve_app.model.device import to_device
 from serve_app.model.gpt import Attend
@@ -35,8 +36,9 @@ class KvCache:
         device: torch.device,
         dtype: torch.dtype,
         is_finite: bool = False,
+        kernels: Kernels | None = None,
     ) -> None:
-        self._is_finite = is_finite
+        self._is_finite, self._kernels = is_finite, kernels
         self.num_positions = config.max_positions
         if is_finite:
             self.num_positions += -config.max_positions % ALIGNED_POSITIONS
@@ -57,6 +59,7 @@ class KvCache:
 
         Rows past the sum of `lengths` are padding.
         """
+
         def attend(layer: int, qkv: Tensor) -> Tensor:
             qkv = qkv.to(self._cache.dtype).permute(1, 2, 0, 3)  # [3, heads, rows, head size]
             parts = []
@@ -129,6 +132,11 @@ class KvCache:
         [rows] int64, read when attention runs; all positions are below `num_positions`.
         """
         assert self._is_finite
+        kernels = self._kernels
+        if kernels is not None:
+            return lambda layer, qkv: kernels.decode_attention(
+                qkv.to(self._cache.dtype), self._layers[layer], slots, positions
+            )
         num_rows = len(slots)
         columns = torch.arange(num_positions, device=self._cache.device)
         mask = torch.zeros(num_rows, num_positions, device=self._cache.device, dtype=self._cache.dtype)

@@ -13,6 +13,7 @@ from serve_app.engine.sampler import SamplingRows
 from serve_app.engine.sequence import Sequence
 from serve_app.engine.slots import Rows, SlotState, choose
 from serve_app.engine.step_codes import PendingCodes
+from serve_app.kernels import Kernels
 from serve_app.model.device import to_device
 from serve_app.model.gpt import Gpt
 from serve_app.model.linear import equal_rows
@@ -34,6 +35,7 @@ class ModelRunner:
         device: torch.device,
         cache_dtype: torch.dtype,
         has_fixed_steps: bool | None = None,
+        kernels: Kernels | None = None,
     ) -> None:
         """`has_fixed_steps`: decodes over buckets of slots, as graphs must; None: where there is a GPU."""
         self._gpt, self._config, self._device = gpt, config, device
@@ -41,8 +43,10 @@ class ModelRunner:
         self._num_fixed_rows = -(-config.max_slots // multiple) * multiple
         is_fixed = device.type != "cpu" if has_fixed_steps is None else has_fixed_steps
         num_slots = config.max_slots + is_fixed
-        self._cache = KvCache(gpt.config, num_slots, device=device, dtype=cache_dtype, is_finite=is_fixed)
-        self._state = SlotState.empty(gpt.config, num_slots, device)
+        self._cache = KvCache(
+            gpt.config, num_slots, device=device, dtype=cache_dtype, is_finite=is_fixed, kernels=kernels
+        )
+        self._state = SlotState.empty(gpt.config, num_slots, device, kernels)
         self._fixed = FixedPasses(gpt, self._cache, self._state, config, device) if is_fixed else None
         self._rows: tuple[tuple[int, ...], SamplingRows] | None = None
 

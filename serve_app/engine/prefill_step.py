@@ -35,7 +35,7 @@ class Prefix:
 
 
 class PrefillStep:
-    """Reads prefixes up to the latent of their first code, which `step` chooses. On a GPU, after `capture`, by graphs."""
+    """Reads prefixes to the latent of their first code, which `step` chooses. Replays graphs after `capture`."""
 
     def __init__(
         self,

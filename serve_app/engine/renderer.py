@@ -1,4 +1,4 @@
-"""Latents to audio: chooses the windows wanted first, and hands their samples over. Knows streams, not slots or queues."""
+"""Latents to audio: chooses the windows wanted first and hands their samples over. Knows streams, not slots."""
 
 from collections import deque
 from collections.abc import Iterable

@@ -54,6 +54,11 @@ class SamplingRows:
             column.index_copy_(0, index, getattr(rows, name))
 
     @property
+    def columns(self) -> tuple[Tensor, ...]:
+        """In the order of their fields."""
+        return tuple(self._columns.values())
+
+    @property
     def _columns(self) -> dict[str, Tensor]:
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "max_top_k"}
 

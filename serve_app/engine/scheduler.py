@@ -12,6 +12,7 @@ from heapq import heappop, heappush
 from serve_app.engine.config import EngineConfig
 from serve_app.engine.sequence import Sequence, Status
 
+
 def _urgency(sequence: Sequence) -> tuple[float, int]:
     return sequence.due_s, sequence.sequence_id
 

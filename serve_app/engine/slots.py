@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from serve_app.engine.sampler import SamplingRows, sample
+from serve_app.engine.sampler import NEAR_TIE, SamplingRows, sample
 from serve_app.engine.sequence import SamplingParams
+from serve_app.kernels import Kernels
 from serve_app.model.config import GptConfig
 
 PLACEHOLDER_ID = 1  # coqui fills the prefix with this id before `generate`, so the penalty always sees it
@@ -20,14 +21,16 @@ class SlotState:
     codes: Tensor  # [slots, max codes] int64
     seen: Tensor  # [slots, audio ids] bool
     sampling: SamplingRows
+    kernels: Kernels | None = None
 
     @staticmethod
-    def empty(config: GptConfig, num_slots: int, device: torch.device) -> "SlotState":
+    def empty(config: GptConfig, num_slots: int, device: torch.device, kernels: Kernels | None = None) -> "SlotState":
         return SlotState(
             torch.empty(num_slots, config.max_codes, config.width, device=device),
             torch.zeros(num_slots, config.max_codes, dtype=torch.int64, device=device),
             torch.zeros(num_slots, config.num_audio_tokens, dtype=torch.bool, device=device),
             SamplingRows.of([SamplingParams()] * num_slots, config.num_audio_tokens, device),
+            kernels,
         )
 
     def clear(self, slots: Tensor, start: int) -> None:
@@ -53,7 +56,10 @@ def choose(
     → [3, rows] int64: codes, whether all scores are finite, whether it was a near-tie. Neither waits for the device nor
     reads from the host.
     """
-    codes, is_near_tie = sample(logits, seen, rows.positions, params, stop)
+    if state.kernels is None:
+        codes, is_near_tie = sample(logits, seen, rows.positions, params, stop)
+    else:
+        codes, is_near_tie = state.kernels.sample(logits, seen, rows.positions, params.columns, stop, NEAR_TIE)
     is_finite = torch.isfinite(logits).all(dim=-1)
     found = torch.stack([codes, is_finite.long(), is_near_tie.long()])
     state.latents[rows.slots, rows.positions] = latents

@@ -2,9 +2,9 @@
 
 Any run of frames can be made from the latents so far, on whole-sequence coordinates, so that a stream cut anywhere has
 the same frames as the whole. Formulas: `torch.nn.functional.interpolate(mode="linear")` with a given scale factor, as
-coqui's `Xtts.inference` and `HifiDecoder.forward` call it. All stages are joined: a frame is a sum of a few neighbouring
-latents, whose weights are reckoned here, on the host. Two things differ: a single code is heard at every speed, and an
-output as long as its input (one or two codes, or a speed next to 1) is no plain copy, because a stream does not know
+coqui's `Xtts.inference` and `HifiDecoder.forward` call it. All stages are joined: a frame is a sum of a few latents,
+neighbours, whose weights are reckoned here, on the host. Two things differ: a single code is heard at every speed, and
+an output as long as its input (one or two codes, or a speed next to 1) is no plain copy, because a stream does not know
 its length.
 """
 

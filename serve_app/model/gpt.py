@@ -2,13 +2,14 @@
 cache, is handed in. Same numbers as `TTS.tts.layers.xtts.gpt.GPT` in float32; knows neither slots nor sampling.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from serve_app.kernels import Kernels
 from serve_app.model.config import GptConfig
 from serve_app.model.linear import MakeLinear, linear_maker
 
@@ -27,35 +28,57 @@ class Attend(Protocol):
 class LayerNorm:
     """Layer norm in float32, whatever the products' format."""
 
-    def __init__(self, tensors: Mapping[str, Tensor], prefix: str, device: torch.device) -> None:
+    def __init__(
+        self,
+        tensors: Mapping[str, Tensor],
+        prefix: str,
+        device: torch.device,
+        kernels: Kernels | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        """`dtype`: of what kernels give, which is what the products read."""
         self._weight = tensors[f"{prefix}.weight"].to(device, torch.float32, copy=True)
         self._bias = tensors[f"{prefix}.bias"].to(device, torch.float32, copy=True)
+        self._kernels, self._dtype = kernels, dtype
 
     def __call__(self, x: Tensor) -> Tensor:
         return functional.layer_norm(x, self._weight.shape, self._weight, self._bias, LAYER_NORM_EPS)
+
+    def of_sum(self, x: Tensor, more: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The sum of both [rows, width], which is `x` where there is no more, and its norm."""
+        if self._kernels is not None:
+            return self._kernels.add_norm(x, more, self._weight, self._bias, LAYER_NORM_EPS, self._dtype)
+        total = x if more is None else x + more
+        return total, self(total)
 
 
 class Block:
     """One pre-norm transformer block; the residual stream stays float32."""
 
     def __init__(
-        self, tensors: Mapping[str, Tensor], prefix: str, config: GptConfig, device: torch.device, make: MakeLinear
+        self,
+        tensors: Mapping[str, Tensor],
+        prefix: str,
+        config: GptConfig,
+        make: MakeLinear,
+        norms: Sequence[LayerNorm],
     ) -> None:
         self._heads, self._head_size = config.num_heads, config.head_size
-        self._norm_1 = LayerNorm(tensors, f"{prefix}.ln_1", device)
-        self._norm_2 = LayerNorm(tensors, f"{prefix}.ln_2", device)
+        self._norm_1, self._norm_2 = norms
         # transformers' Conv1D keeps its weight as [in, out]
         self._qkv = make(tensors[f"{prefix}.attn.c_attn.weight"].T, tensors[f"{prefix}.attn.c_attn.bias"], "none")
         self._out = make(tensors[f"{prefix}.attn.c_proj.weight"].T, tensors[f"{prefix}.attn.c_proj.bias"], "none")
         self._up = make(tensors[f"{prefix}.mlp.c_fc.weight"].T, tensors[f"{prefix}.mlp.c_fc.bias"], "gelu")
         self._down = make(tensors[f"{prefix}.mlp.c_proj.weight"].T, tensors[f"{prefix}.mlp.c_proj.bias"], "none")
 
-    def __call__(self, x: Tensor, layer: int, attend: Attend) -> Tensor:
+    def __call__(self, x: Tensor, more: Tensor | None, layer: int, attend: Attend) -> tuple[Tensor, Tensor]:
+        """The residual stream and what is still to be added to it, in and out."""
         rows = x.shape[0]
-        qkv = self._qkv(self._norm_1(x)).view(rows, 3, self._heads, self._head_size)
+        x, normed = self._norm_1.of_sum(x, more)
+        qkv = self._qkv(normed).view(rows, 3, self._heads, self._head_size)
         attended = attend(layer, qkv).reshape(rows, -1)  # [rows, width]
-        x = x + self._out(attended)
-        return x + self._down(self._up(self._norm_2(x)))
+        x, normed = self._norm_2.of_sum(x, self._out(attended))
+        return x, self._down(self._up(normed))
 
 
 class Gpt:
@@ -74,7 +97,10 @@ class Gpt:
         *,
         device: torch.device,
         make_linear: MakeLinear,
+        kernels: Kernels | None = None,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
+        """`kernels`: to be used for norms, whose results are then in the products' `dtype`."""
         self.config = config
 
         def table(name: str) -> Tensor:
@@ -84,9 +110,11 @@ class Gpt:
         self._text_positions = table("text_pos_embedding.emb")
         self._audio_embedding = table("mel_embedding")
         self._audio_positions = table("mel_pos_embedding.emb")
-        self._blocks = [
-            Block(tensors, f"gpt.gpt.h.{layer}", config, device, make_linear) for layer in range(config.num_layers)
-        ]
+        self._blocks = []
+        for layer in range(config.num_layers):
+            prefix = f"gpt.gpt.h.{layer}"
+            norms = [LayerNorm(tensors, f"{prefix}.{name}", device, kernels, dtype) for name in ("ln_1", "ln_2")]
+            self._blocks.append(Block(tensors, prefix, config, make_linear, norms))
         self._gpt2_norm = LayerNorm(tensors, "gpt.gpt.ln_f", device)
         self._final_norm = LayerNorm(tensors, "gpt.final_norm", device)
         # 16 bit would round scores to ties, and the penalty multiplies what is rounded.
@@ -119,9 +147,10 @@ class Gpt:
 
     def hidden(self, x: Tensor, attend: Attend) -> Tensor:
         """Rows [rows, width] float32 → what leaves the last block, [rows, width] float32."""
+        more = None
         for layer, block in enumerate(self._blocks):
-            x = block(x, layer, attend)
-        return x
+            x, more = block(x, more, layer, attend)
+        return x if more is None else x + more
 
     def latents(self, hidden: Tensor) -> Tensor:
         """What the vocoder and the head read, [rows, width] float32: GPT-2's own last norm, then XTTS's."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -13,24 +12,18 @@ import torch
 
 from serve_app.audio.pcm import Samples
 from serve_app.compute_threads import apart
-from serve_app.engine.config import EngineConfig
 from serve_app.engine.engine import Engine
 from serve_app.engine.gpu_reporter import GpuReporter
 from serve_app.engine.memory import tried_twice
-from serve_app.engine.model_runner import ModelRunner
-from serve_app.engine.renderer import Renderer
-from serve_app.engine.sequence import STREAMING_CHUNKS, Prompt, SamplingParams
 from serve_app.errors import EngineFailed
 from serve_app.heap import give_back_freed_memory
-from serve_app.metrics import NOT_RECORDED, Metrics
+from serve_app.metrics import Metrics
 from serve_app.model.checkpoint import Checkpoint, load_checkpoint
 from serve_app.model.conditioning import VoiceEncoder
-from serve_app.model.device import Compute, choose_compute, num_cpus, taken_bytes
-from serve_app.model.gpt import Gpt
-from serve_app.model.linear import linear_maker
+from serve_app.model.device import choose_compute, taken_bytes
 from serve_app.model.tokenizer import Tokenizer
-from serve_app.model.vocoder import Vocoder
 from serve_app.settings import Settings
+from serve_app.speech.engine_setup import build_engine, engine_config, use_cpu, use_gpu, warm_up
 from serve_app.speech.request import DEFAULT_VOICE
 from serve_app.speech.service import SpeechService
 from serve_app.speech.voice_room import VoiceRoom
@@ -47,10 +40,6 @@ logger = logging.getLogger(__name__)
 
 Progress = Callable[[str], None]
 
-ONEDNN_KERNELS = 8_192  # compiled ones kept; the default of 1,024 is less than all window widths and batch sizes need
-WARM_UP_CODES = 48  # past the first three chunks
-# Frames of a window on a GPU: each is captured for several batches, and a stream's first ones find one that is near.
-GPU_WINDOW_WIDTHS = (16, 32, 48, 64, 80, 96, 128, 192, 256)
 MADE_UP_VOICE = "this checkpoint brings no voices: the voice 'default' is a made-up one; send a reference recording"
 
 
@@ -126,77 +115,6 @@ def encode_voice(encoder: VoiceEncoder, engine: Engine, samples: Samples, record
         failure = EngineFailed(f"the device failed ({error}): restart the replica")
         engine.fail(failure)
         raise failure from error
-
-
-def use_cpu(num_threads: int) -> None:
-    """Prepares this process to compute on `num_threads` cores, 0 for all it may use."""
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(ONEDNN_KERNELS))
-    torch.set_num_threads(num_threads or num_cpus())
-
-
-def use_gpu(*, is_deterministic: bool) -> None:
-    """Prepares this process to compute float32 in float32, not in TensorFloat-32, whose convolutions are 1e-3 off.
-
-    `is_deterministic`: only with convolutions that add in one order, which those chosen for 16 bit do not.
-    """
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.deterministic = is_deterministic
-
-
-def engine_config(settings: Settings, compute: Compute) -> EngineConfig:
-    """The engine's bounds for this device."""
-    is_cpu = compute.device.type == "cpu"
-    bounds = EngineConfig(
-        max_slots=settings.num_slots(is_gpu=not is_cpu),
-        max_waiting=settings.max_waiting,
-        is_deterministic=settings.deterministic,
-        uses_cuda_graphs=settings.cuda_graphs,
-    )
-    if is_cpu:
-        return bounds
-    return replace(
-        bounds,
-        max_prefill_rows=2_048,
-        max_render_frames=4_096,
-        window_widths=GPU_WINDOW_WIDTHS,
-        max_window_batch=32,
-    )
-
-
-def build_engine(
-    checkpoint: Checkpoint, compute: Compute, config: EngineConfig, recorder: Metrics = NOT_RECORDED
-) -> Engine:
-    """An engine with the checkpoint's GPT and vocoder, its thread running."""
-    runner, renderer = apart(partial(_build_parts, checkpoint, compute, config, recorder))
-    return Engine(runner, renderer, checkpoint.config.gpt, config, recorder)
-
-
-def _build_parts(
-    checkpoint: Checkpoint, compute: Compute, config: EngineConfig, recorder: Metrics
-) -> tuple[ModelRunner, Renderer]:
-    shapes, device = checkpoint.config, compute.device
-    make_linear = linear_maker(device, compute.dtype, is_int8=compute.is_int8)
-    gpt = Gpt(shapes.gpt, checkpoint.tensors, device=device, make_linear=make_linear)
-    vocoder = Vocoder(shapes.vocoder, checkpoint.tensors, device=device, dtype=compute.dtype)
-    renderer = Renderer(vocoder, config, device, recorder)
-    renderer.warm_up()
-    runner = ModelRunner(gpt, config, device=device, cache_dtype=compute.cache_dtype)
-    runner.warm_up()
-    return runner, renderer
-
-
-async def warm_up(engine: Engine, voice: VoiceLatents) -> None:
-    """Speaks once, alone and in company, so that no user pays for first-time set-up."""
-    for num_sequences in (1, 2):
-        sampling = SamplingParams(num_forced_codes=WARM_UP_CODES)
-        prompt = Prompt(tuple(range(2, 26)), voice, sampling, chunk_codes=STREAMING_CHUNKS)
-        await asyncio.gather(*(_exhaust(engine, prompt) for _ in range(num_sequences)))
-
-
-async def _exhaust(engine: Engine, prompt: Prompt) -> None:
-    async for _ in engine.generate(prompt):
-        pass
 
 
 def own_voices(checkpoint: Checkpoint, encoder: VoiceEncoder) -> tuple[Mapping[str, VoiceLatents], tuple[str, ...]]:

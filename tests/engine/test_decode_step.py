@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from serve_app.engine import buckets
+from serve_app.engine.buckets import Buckets, fitting, num_prefixes
 from serve_app.engine.config import EngineConfig
 from serve_app.engine.cuda_graphs import Call
-from serve_app.engine.buckets import Buckets, fitting, num_prefixes
 from serve_app.engine.model_runner import ModelRunner
 from serve_app.engine.sequence import Prompt, SamplingParams, Sequence, Status
 from serve_app.engine.step_codes import StepCodes
@@ -228,7 +228,9 @@ def test_capture_takes_in_every_shape_and_touches_no_slot(checkpoint: Checkpoint
     for slot in range(NUM_SLOTS):
         newcomers = [_sequence(checkpoint, 70 + slot + num, num) for num in range(slot + 1)]
         assert runner.prefill(tuple(newcomers)).wait() == plain.prefill(tuple(newcomers)).wait()
-    assert len(graphs.calls) == 4 * (7 + 2) + sum(len(num_prefixes(CONFIG, length)) for length in fixed.buckets.prefixes)
+    assert len(graphs.calls) == 4 * (7 + 2) + sum(
+        len(num_prefixes(CONFIG, length)) for length in fixed.buckets.prefixes
+    )
     assert len(graphs.replayed) >= 14
 
 

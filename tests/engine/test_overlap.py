@@ -1,5 +1,5 @@
-"""A device that works by itself, played on a CPU: steps are begun before the last one's codes are known, and windows are
-over some time after they were begun. Everyone hears what they hear without.
+"""A device that works by itself, played on a CPU: steps are begun before the last one's codes are known, and windows
+are over some time after they were begun. Everyone hears what they hear without.
 """
 
 import asyncio

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from serve_app.engine.config import EngineConfig
 from serve_app.engine.audio_stream import AudioStream, Window
+from serve_app.engine.config import EngineConfig
 from serve_app.engine.renderer import Renderer
 from serve_app.engine.sequence import STREAMING_CHUNKS, WHOLE, Prompt, SamplingParams
 from serve_app.engine.vocoder_pass import Rendering, VocoderPass
@@ -20,7 +20,7 @@ from serve_app.model.device import Compute
 from serve_app.model.frames import FrameGrid
 from serve_app.model.vocoder import Vocoder
 from serve_app.settings import Settings
-from serve_app.speech.loading import engine_config
+from serve_app.speech.engine_setup import engine_config
 from serve_app.voices.voice import VoiceLatents
 from tests.engine.reference import load
 from tests.engine.support import (
@@ -214,7 +214,9 @@ def _window(renderer: Renderer, seed: int, num_codes: int = 40) -> tuple[AudioSt
 def test_fixed_pass_equals_the_one_that_comes(checkpoint: Checkpoint) -> None:
     """And leaves the one before it whole, though both are made in the same place."""
     renderer = Renderer(make_vocoder(checkpoint), COARSE, CPU)
-    plain, fixed = (VocoderPass(make_vocoder(checkpoint), COARSE, CPU, has_fixed_passes=is_fixed) for is_fixed in (False, True))
+    plain, fixed = (
+        VocoderPass(make_vocoder(checkpoint), COARSE, CPU, has_fixed_passes=is_fixed) for is_fixed in (False, True)
+    )
     windows = [_window(renderer, seed)[1] for seed in range(12)]
     assert {window.num_frames for window in windows} == {64}
     begun, expected = [], []

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from serve_app.speech.loading import use_gpu
+from serve_app.speech.engine_setup import use_gpu
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -14,7 +14,7 @@ from serve_app.engine.vocoder_pass import VocoderPass
 from serve_app.model.checkpoint import Checkpoint
 from serve_app.model.device import Compute
 from serve_app.settings import Settings
-from serve_app.speech.loading import build_engine, engine_config
+from serve_app.speech.engine_setup import build_engine, engine_config
 from serve_app.voices.voice import VoiceLatents
 from tests.engine.reference import load
 from tests.engine.support import (

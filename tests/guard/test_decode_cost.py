@@ -36,7 +36,7 @@ TODAY = {
 # Each sequence for itself: one read of what was chosen. All slots at once: two arrays of the host are opened, one to be
 # sent and one received, each of its own memory, so that a step may be begun before the last one is read.
 WAITS = {"each": {"num_waits": 1, "num_moves": 4}, "fixed": {"num_waits": 2, "num_moves": 1}}
-# One read as well, and an array opened for each thing sent: the inputs of a pass over prefixes, of which eight take two,
+# One read as well, and an array opened for each thing sent: the inputs of a pass over prefixes (eight take two passes)
 # and of the step that chooses their codes.
 PREFILL = {1: {"num_operators": 301, "num_waits": 3, "num_moves": 7}, 8: {"num_operators": 448, "num_waits": 4}}
 
@@ -104,7 +104,7 @@ def test_prefixes_are_read_with_one_wait(checkpoint: Checkpoint, num_rows: int) 
 # -- that the guards can fail ------------------------------------------------------------------------------------------
 
 Step = Callable[[tuple[Sequence, ...]], PendingCodes]
-Block = Callable[[Tensor, int, Attend], Tensor]
+Block = Callable[[Tensor, Tensor | None, int, Attend], tuple[Tensor, Tensor]]
 Spoil = Callable[[ModelRunner, Step], Step]
 
 
@@ -135,7 +135,7 @@ def _copies_once(runner: ModelRunner, step: Step) -> Step:
 
 def _copies_in_every_layer(runner: ModelRunner, step: Step) -> Step:
     def copying(block: Block) -> Block:
-        return lambda x, layer, attend: block(x.clone(), layer, attend)
+        return lambda x, more, layer, attend: block(x.clone(), more, layer, attend)
 
     runner._gpt._blocks = [copying(block) for block in runner._gpt._blocks]  # type: ignore[assignment]
     return step

@@ -18,7 +18,7 @@ from pathlib import Path
 import soundfile
 from serve_app.audio.pcm import Recording
 from serve_app.settings import make_settings
-from serve_app.speech.loading import use_cpu
+from serve_app.speech.engine_setup import use_cpu
 from serve_app.speech.request import one_turn
 from serve_app.speech.service import SpeechService
 from tests.voices.recordings import recording_path

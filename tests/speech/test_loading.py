@@ -13,7 +13,7 @@ from serve_app.metrics import Metrics, PrometheusExporter
 from serve_app.model.device import Compute
 from serve_app.model.synthetic import write_synthetic
 from serve_app.settings import Settings
-from serve_app.speech.loading import engine_config
+from serve_app.speech.engine_setup import engine_config
 from serve_app.speech.request import one_turn
 from serve_app.speech.service import SpeechService
 from tests.engine.support import CPU, largest_difference, run
