@@ -23,7 +23,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --for
 	--no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test test-slow test-long gpu-check check bench hearing soak overload scale-out capacity profile calibrate plan locust image-check train monitoring k8s scan lock clean
+.PHONY: help install serve test test-slow test-long gpu-check gpu-report check bench hearing soak overload scale-out capacity profile calibrate plan locust image-check train monitoring k8s scan lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,7 +44,10 @@ test-long: $(INSTALLED_DEV) ## run the longest tests: nodes and control stores t
 	$(BIN)/python -m pytest -m long --durations=20 $(ARGS)
 
 gpu-check: $(INSTALLED_DEV) ## run the tests that need a GPU, on a machine that has one
-	$(BIN)/python -m pytest tests/gpu $(ARGS)
+	$(BIN)/python -m pytest tests/gpu tests/kernels $(ARGS)
+
+gpu-report: $(INSTALLED_DEV) ## ask a GPU everything: tests, parts beside their floors, requests at random, coqui-tts beside it
+	scripts/gpu-report build/gpu $(ARGS)
 
 check: $(INSTALLED_DEV) ## run the linter, the format check and the type checker
 	$(BIN)/ruff check .

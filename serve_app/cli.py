@@ -297,14 +297,19 @@ def bench_kernels(model: Annotated[str, typer.Option(help="whose sizes to measur
 
 
 @app.command()
-def bench_gpu_step(
-    model: Annotated[str, typer.Option(help="whose sizes to measure")] = "synthetic:full", dtype: Dtype = None
+def bench_gpu(
+    model: Annotated[str, typer.Option(help="whose sizes to measure")] = "synthetic:full",
+    dtype: Dtype = None,
+    profiled: Annotated[
+        str, typer.Option(help="steps to profile kernel by kernel, as ROWSxCACHED with commas; empty: none")
+    ] = "1x128,64x256",
 ) -> None:
-    """Measure a decode step with and without CUDA graphs, and the vocoder, each alone on this GPU."""
-    from serve_app.bench.gpu_step import gpu_step_table
+    """Measure what a GPU does in speech, each part alone, beside the least time it could take there."""
+    from serve_app.bench.gpu_profile import profile_table
+    from serve_app.bench.gpu_step import Sizes, gpu_table, ways_of
     from serve_app.model.checkpoint import load_checkpoint
     from serve_app.model.device import choose_compute
-    from serve_app.speech.engine_setup import use_gpu
+    from serve_app.speech.engine_setup import build_runner, engine_config, use_gpu
 
     options = make_settings(model=model, device="cuda", dtype=dtype)
     compute = choose_compute(options.device, options.dtype, options.quantization)
@@ -312,8 +317,50 @@ def bench_gpu_step(
     checkpoint = load_checkpoint(
         options.model, accept_cpml=options.accept_cpml, cache_dir=options.model_cache, progress=typer.echo
     )
-    for line in gpu_step_table(checkpoint, compute):
+    config = engine_config(options, compute)
+    for line in gpu_table(checkpoint, compute, ways_of(config), Sizes()):
         typer.echo(line)
+    for label, way in ways_of(config) if profiled else ():
+        typer.echo(f"\nKernels, {label}:")
+        runner = build_runner(checkpoint, compute, way)
+        runner.warm_up()
+        for step in profiled.split(","):
+            rows, cached = map(int, step.split("x"))
+            for line in profile_table(runner, checkpoint.config.gpt, compute.device, rows, cached):
+                typer.echo(line)
+
+
+@app.command()
+def bench_open_loop(
+    model: Model = None,
+    rates: Annotated[str, typer.Option(help="requests a second, with commas")] = "1,2,5,10,20,40",
+    duration_s: Annotated[float, typer.Option("--seconds", min=1.0, help="of requests at each rate")] = 20.0,
+    dtype: Dtype = None,
+) -> None:
+    """Measure first audio and stalls of the engine alone, while requests come at random at given rates."""
+    from serve_app.bench.open_loop import open_loop_table
+    from serve_app.bench.worker import made_up_voice
+    from serve_app.model.checkpoint import load_checkpoint
+    from serve_app.model.device import choose_compute
+    from serve_app.speech.engine_setup import build_engine, engine_config, use_cpu, use_gpu, warm_up
+
+    options = make_settings(model=model, dtype=dtype)
+    compute = choose_compute(options.device, options.dtype, options.quantization)
+    if compute.device.type == "cuda":
+        use_gpu(is_deterministic=options.deterministic)
+    else:
+        use_cpu(options.num_threads)
+    checkpoint = load_checkpoint(
+        options.model, accept_cpml=options.accept_cpml, cache_dir=options.model_cache, progress=typer.echo
+    )
+    voice = made_up_voice(checkpoint)
+    engine = build_engine(checkpoint, compute, engine_config(options, compute))
+    try:
+        asyncio.run(warm_up(engine, voice))
+        for line in open_loop_table(engine, voice, [float(rate) for rate in rates.split(",")], duration_s):
+            typer.echo(line)
+    finally:
+        engine.close()
 
 
 @app.command()

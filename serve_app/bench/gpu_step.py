@@ -1,82 +1,155 @@
-"""A decode step and the vocoder on a GPU, each alone, beside what its memory's speed would allow."""
+"""What a GPU does in speech, each part alone, beside what its memory and its matrix units would allow."""
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
 import torch
 
+from serve_app.bench.roofline import Ceilings, Floors
 from serve_app.engine.config import EngineConfig
 from serve_app.engine.model_runner import ModelRunner
-from serve_app.engine.sequence import PREFIX_EXTRA_ROWS, Prompt, SamplingParams, Sequence, Status
+from serve_app.engine.renderer import Renderer
+from serve_app.engine.sequence import (
+    PREFIX_EXTRA_ROWS,
+    WHOLE,
+    Prompt,
+    SamplingParams,
+    Sequence,
+    Status,
+)
+from serve_app.engine.vocoder_pass import VocoderPass
 from serve_app.model.checkpoint import Checkpoint
+from serve_app.model.conditioning import REFERENCE_RATE_HZ, VoiceEncoder
 from serve_app.model.config import CODE_RATE_HZ, NUM_CONDITIONING_LATENTS, GptConfig
 from serve_app.model.device import Compute
-from serve_app.model.gpt import Gpt
-from serve_app.model.linear import linear_maker
 from serve_app.model.vocoder import Vocoder
+from serve_app.speech.engine_setup import build_runner
 from serve_app.voices.voice import VoiceLatents
 
-SLOTS = 64
-ROWS = (1, 4, 16, 32, 64)
-LENGTHS = (128, 256, 512)
 NUM_TOKENS = 30
-REPEATS = 20
-COPIED_BYTES = 1 << 30
-WINDOWS = ((1, 64), (1, 256), (4, 256), (16, 256), (32, 256))  # batch and frames
+Ways = tuple[tuple[str, EngineConfig], ...]
 
 
-def gpu_step_table(checkpoint: Checkpoint, compute: Compute) -> Iterator[str]:
-    """Lines of Markdown: memory speed, steps with and without graphs, vocoder; means of twenty runs."""
-    assert compute.device.type == "cuda"
-    bytes_per_s = _copy_bytes_per_s(compute.device)
-    yield f"{torch.cuda.get_device_name()}, torch {torch.__version__}, {compute}, {checkpoint.config.name}."
-    yield f"Memory copies: {bytes_per_s / 1e9:.0f} GB/s read and written."
-    yield from _steps(checkpoint, compute, bytes_per_s)
-    yield from _vocoder(checkpoint, compute)
+@dataclass(frozen=True)
+class Sizes:
+    """What is measured."""
+
+    rows: tuple[int, ...] = (1, 4, 16, 32, 64)
+    cached: tuple[int, ...] = (128, 256, 512)
+    prefixes: tuple[int, ...] = (1, 4, 16)
+    windows: tuple[tuple[int, int], ...] = ((1, 32), (1, 64), (1, 256), (4, 256), (16, 256))  # batch and frames
+    references_s: tuple[int, ...] = (6, 30)
+    repeats: int = 20
+    copied_bytes: int = 1 << 30
+    matrix_size: int = 8_192
 
 
-def _mean_s(work: Callable[[], object]) -> float:
+def ways_of(config: EngineConfig) -> Ways:
+    """With each of what a GPU can do beyond calling PyTorch."""
+    plain = replace(config, uses_cuda_graphs=False, uses_fused_kernels=False)
+    graphs = replace(plain, uses_cuda_graphs=True)
+    return ("eager", plain), ("graphs", graphs), ("graphs, kernels", replace(graphs, uses_fused_kernels=True))
+
+
+def gpu_table(checkpoint: Checkpoint, compute: Compute, ways: Ways, sizes: Sizes) -> Iterator[str]:
+    """Lines of Markdown: ceilings, steps, prefixes, windows, voices; medians."""
+    device = compute.device
+    name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
+    yield f"{name}, torch {torch.__version__}, {compute}, {checkpoint.config.name}, {time.strftime('%Y-%m-%d')}."
+    ceilings = Ceilings.measured(
+        compute, partial(median_s, device, sizes.repeats), sizes.copied_bytes, sizes.matrix_size
+    )
+    yield (
+        f"Copies: {ceilings.bytes_per_s / 1e9:.0f} GB/s read and written. "
+        f"Matrix products: {ceilings.operations_per_s / 1e12:.1f} TFLOP/s."
+    )
+    floors = Floors(checkpoint.config, compute, ceilings)
+    runners = []
+    for label, config in ways:
+        runner = build_runner(checkpoint, compute, config)
+        taken_s, taken_bytes = _warm_up(runner, device)
+        yield f"{label}: warmed up in {taken_s:.1f} s, {taken_bytes / 1e6:.0f} MB."
+        runners.append((label, runner))
+    yield from _steps(checkpoint.config.gpt, device, runners, floors, sizes)
+    yield from _prefixes(checkpoint.config.gpt, device, runners, floors, sizes)
+    del runners
+    yield from _windows(checkpoint, compute, ways[:2], floors, sizes)
+    yield from _voices(checkpoint, device, sizes)
+
+
+def median_s(device: torch.device, repeats: int, work: Callable[[], object]) -> float:
+    """Of calls that each end before the next begins."""
+    found = []
+    for number in range(3 + repeats):
+        synchronize(device)
+        start_s = time.perf_counter()
+        work()
+        synchronize(device)
+        if number >= 3:
+            found.append(time.perf_counter() - start_s)
+    return float(np.median(found))
+
+
+def synchronize(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def _warm_up(runner: ModelRunner, device: torch.device) -> tuple[float, int]:
+    """Seconds and bytes."""
+    free_bytes = torch.cuda.mem_get_info()[0] if device.type == "cuda" else 0
+    start_s = time.perf_counter()
+    runner.warm_up()
+    synchronize(device)
+    left_bytes = torch.cuda.mem_get_info()[0] if device.type == "cuda" else 0
+    return time.perf_counter() - start_s, free_bytes - left_bytes
+
+
+def in_a_row_s(device: torch.device, repeats: int, work: Callable[[], object]) -> float:
+    """The mean of calls that are begun one behind another, as the engine begins steps."""
     for _ in range(3):
         work()
-    torch.cuda.synchronize()
+    synchronize(device)
     start_s = time.perf_counter()
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         work()
-    torch.cuda.synchronize()
-    return (time.perf_counter() - start_s) / REPEATS
+    synchronize(device)
+    return (time.perf_counter() - start_s) / repeats
 
 
-def _copy_bytes_per_s(device: torch.device) -> float:
-    source = torch.ones(COPIED_BYTES, dtype=torch.uint8, device=device)
-    target = torch.empty_like(source)
-    return 2 * COPIED_BYTES / _mean_s(lambda: target.copy_(source))
+Runners = list[tuple[str, ModelRunner]]
 
 
-def _steps(checkpoint: Checkpoint, compute: Compute, bytes_per_s: float) -> Iterator[str]:
-    shapes, device = checkpoint.config.gpt, compute.device
-    make_linear = linear_maker(device, compute.dtype, is_int8=False)
-    gpt = Gpt(shapes, checkpoint.tensors, device=device, make_linear=make_linear)
-
-    def runner(*, uses_cuda_graphs: bool) -> ModelRunner:
-        config = EngineConfig(SLOTS, uses_cuda_graphs=uses_cuda_graphs)
-        return ModelRunner(gpt, config, device=device, cache_dtype=compute.cache_dtype)
-
-    plain, captured = runner(uses_cuda_graphs=False), runner(uses_cuda_graphs=True)
-    free_bytes, _ = torch.cuda.mem_get_info()
-    start_s = time.perf_counter()
-    captured.warm_up()
-    taken_s, taken_bytes = time.perf_counter() - start_s, free_bytes - torch.cuda.mem_get_info()[0]
-    yield f"Capture of all graphs for {SLOTS} slots: {taken_s:.1f} s, {taken_bytes / 1e6:.0f} MB."
-    yield "\n| rows × cached | step µs, eager | graphs | floor by memory | audio s/s with graphs |"
-    yield "| --- | --- | --- | --- | --- |"
-    for rows in ROWS:
-        for length in LENGTHS:
-            sequences = running_sequences(shapes, rows, length)
-            seconds = [_mean_s(partial(each.decode, sequences)) for each in (plain, captured)]
-            floor_s = _step_bytes(shapes, compute, rows, length) / bytes_per_s
+def _steps(shapes: GptConfig, device: torch.device, runners: Runners, floors: Floors, sizes: Sizes) -> Iterator[str]:
+    labels = [label for label, _ in runners]
+    yield f"\n| rows × cached | {', µs | '.join(labels)}, µs | floor | ratio | codes/s | audio s/s |"
+    yield "| --- " * (len(labels) + 5) + "|"
+    for rows in sizes.rows:
+        for cached in sizes.cached:
+            sequences = running_sequences(shapes, rows, cached)
+            seconds = [in_a_row_s(device, sizes.repeats, partial(each.decode, sequences)) for _, each in runners]
+            floor_s, best_s = floors.step_s(rows, cached), min(seconds)
             cells = [f"{1e6 * each:.0f}" for each in (*seconds, floor_s)]
-            yield f"| {rows} × {length} | {' | '.join(cells)} | {rows / seconds[1] / CODE_RATE_HZ:.0f} |"
+            rate = rows / best_s
+            yield (
+                f"| {rows} × {cached} | {' | '.join(cells)} | {best_s / floor_s:.1f} "
+                f"| {rate:.0f} | {rate / CODE_RATE_HZ:.0f} |"
+            )
+
+
+def _prefixes(shapes: GptConfig, device: torch.device, runners: Runners, floors: Floors, sizes: Sizes) -> Iterator[str]:
+    labels = [label for label, _ in runners]
+    yield f"\n| prefixes × rows | {', ms | '.join(labels)}, ms | floor |"
+    yield "| --- " * (len(labels) + 2) + "|"
+    length = NUM_TOKENS + PREFIX_EXTRA_ROWS
+    for num in sizes.prefixes:
+        sequences = running_sequences(shapes, num, length)
+        seconds = [in_a_row_s(device, sizes.repeats, partial(each.prefill, sequences)) for _, each in runners]
+        cells = [f"{1e3 * each:.2f}" for each in (*seconds, floors.prefix_s(num * length))]
+        yield f"| {num} × {length} | {' | '.join(cells)} |"
 
 
 def running_sequences(shapes: GptConfig, rows: int, length: int) -> tuple[Sequence, ...]:
@@ -90,22 +163,43 @@ def running_sequences(shapes: GptConfig, rows: int, length: int) -> tuple[Sequen
     )
 
 
-def _step_bytes(shapes: GptConfig, compute: Compute, rows: int, length: int) -> int:
-    """Read in a step: the blocks' matrices, the head in float32, and the rows' keys and values."""
-    blocks = shapes.num_layers * 12 * shapes.width**2 * compute.dtype.itemsize
-    head = shapes.num_audio_tokens * shapes.width * torch.float32.itemsize
-    cache = rows * length * 2 * shapes.num_layers * shapes.width * compute.cache_dtype.itemsize
-    return blocks + head + cache
+def _windows(checkpoint: Checkpoint, compute: Compute, ways: Ways, floors: Floors, sizes: Sizes) -> Iterator[str]:
+    """From latents to samples on the host."""
+    shapes, device = checkpoint.config.vocoder, compute.device
+    vocoder = Vocoder(shapes, checkpoint.tensors, device=device, dtype=compute.dtype)
+    passes = []
+    for label, config in ways:
+        each = VocoderPass(vocoder, config, device)
+        start_s = time.perf_counter()
+        each.warm_up()
+        synchronize(device)
+        yield f"\nvocoder, {label}: warmed up in {time.perf_counter() - start_s:.1f} s."
+        passes.append(each)
+    labels = [label for label, _ in ways]
+    yield f"\n| windows × frames | {', ms | '.join(labels)}, ms | floor | ratio | audio s/s |"
+    yield "| --- " * (len(labels) + 4) + "|"
+    renderer = Renderer(vocoder, ways[0][1], device, has_fixed_passes=False)
+    generator = torch.Generator().manual_seed(1)
+    for batch, num_frames in sizes.windows:
+        windows = []
+        for _ in range(batch):
+            voice = VoiceLatents(torch.zeros(1, 1), torch.randn(shapes.speaker_width, generator=generator))
+            stream = renderer.open(Prompt((2,), voice, SamplingParams(), chunk_codes=WHOLE))
+            stream.complete(torch.randn(200, shapes.input_width, generator=generator).to(device))
+            stream.num_out = 100
+            windows.append(stream.next_window(num_frames))
+        assert {window.num_frames for window in windows} == {num_frames}
+        seconds = [median_s(device, sizes.repeats, lambda: each.begin(tuple(windows)).samples()) for each in passes]  # noqa: B023
+        floor_s, best_s = floors.window_s(batch * num_frames), min(seconds)
+        cells = [f"{1e3 * each:.2f}" for each in (*seconds, floor_s)]
+        audio_s = batch * num_frames * shapes.hop_length / shapes.output_sample_rate_hz
+        yield (f"| {batch} × {num_frames} | {' | '.join(cells)} | {best_s / floor_s:.1f} | {audio_s / best_s:.0f} |")
 
 
-@torch.inference_mode()
-def _vocoder(checkpoint: Checkpoint, compute: Compute) -> Iterator[str]:
-    config = checkpoint.config.vocoder
-    vocoder = Vocoder(config, checkpoint.tensors, device=compute.device, dtype=compute.dtype)
-    yield "\n| vocoder, windows × frames | ms | audio s/s |\n| --- | --- | --- |"
-    for batch, num_frames in WINDOWS:
-        frames = torch.randn(batch, config.input_width, num_frames, device=compute.device)
-        speaker = torch.randn(batch, config.speaker_width, device=compute.device)
-        seconds = _mean_s(partial(vocoder, frames, speaker))
-        audio_s = batch * num_frames * config.hop_length / config.output_sample_rate_hz
-        yield f"| {batch} × {num_frames} | {1e3 * seconds:.1f} | {audio_s / seconds:.0f} |"
+def _voices(checkpoint: Checkpoint, device: torch.device, sizes: Sizes) -> Iterator[str]:
+    yield "\n| reference, s | voice encoded in, ms |\n| --- | --- |"
+    encoder, rng = VoiceEncoder(checkpoint, device), np.random.default_rng(1)
+    for reference_s in sizes.references_s:
+        samples = (0.1 * rng.standard_normal(reference_s * REFERENCE_RATE_HZ)).astype(np.float32)
+        seconds = median_s(device, min(5, sizes.repeats), partial(encoder.encode, samples))
+        yield f"| {reference_s} | {1e3 * seconds:.1f} |"

@@ -12,7 +12,8 @@ from serve_app.bench.measure import Measurement, proportional_memory_bytes
 from serve_app.bench.workload import Utterance
 from serve_app.compute_threads import apart
 from serve_app.errors import ServiceError
-from serve_app.model.checkpoint import load_checkpoint
+from serve_app.model.checkpoint import Checkpoint, load_checkpoint
+from serve_app.model.config import NUM_CONDITIONING_LATENTS
 from serve_app.model.device import choose_compute
 from serve_app.settings import Settings
 from serve_app.speech.engine_setup import engine_config, use_cpu, use_gpu
@@ -75,11 +76,7 @@ def _build(name: str, settings: Settings, num_slots: int) -> tuple[Side, str]:
     checkpoint = load_checkpoint(
         settings.model, accept_cpml=settings.accept_cpml, cache_dir=settings.model_cache, progress=_silent
     )
-    generator = torch.Generator().manual_seed(VOICE_SEED)
-    voice = VoiceLatents(
-        torch.randn(32, checkpoint.config.gpt.width, generator=generator) * 0.5,
-        torch.nn.functional.normalize(torch.randn(checkpoint.config.vocoder.speaker_width, generator=generator), dim=0),
-    )
+    voice = made_up_voice(checkpoint)
     if name == COQUI:
         from serve_app.bench.coqui import CoquiSide
 
@@ -92,6 +89,15 @@ def _build(name: str, settings: Settings, num_slots: int) -> tuple[Side, str]:
     ours = OurSide(checkpoint, voice, compute, config)
     checkpoint.tensors.clear()
     return ours, str(compute)
+
+
+def made_up_voice(checkpoint: Checkpoint) -> VoiceLatents:
+    """Random latents of the model's shapes, the same each time."""
+    generator = torch.Generator().manual_seed(VOICE_SEED)
+    shapes = checkpoint.config
+    cond_latents = 0.5 * torch.randn(NUM_CONDITIONING_LATENTS, shapes.gpt.width, generator=generator)
+    speaker = torch.randn(shapes.vocoder.speaker_width, generator=generator)
+    return VoiceLatents(cond_latents, torch.nn.functional.normalize(speaker, dim=0))
 
 
 def _silent(_: str) -> None:
