@@ -82,8 +82,8 @@ def _renders_together(work: Work) -> bool:
 
 
 def _waits_as_little(work: Work) -> bool:
-    """Once a pass for what was chosen, once a sentence for its codes, and for its windows."""
-    return work.num_waits <= len(work.pass_rows) + work.num_sentences + WAITS_PER_WINDOW * work.num_windows
+    """Once a pass for what was chosen, and for its windows' samples."""
+    return work.num_waits <= len(work.pass_rows) + WAITS_PER_WINDOW * work.num_windows
 
 
 def test_eight_at_once_take_the_passes_of_one(watch: Watch, equal: list[Prompt]) -> None:
