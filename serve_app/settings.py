@@ -83,7 +83,11 @@ class Settings(BaseSettings):
         False, description="export OpenTelemetry spans of each request, to OTEL_EXPORTER_OTLP_ENDPOINT (HTTP)"
     )
 
-    max_slots: int = Field(0, ge=0, description="sentences decoded at once; 0 chooses 16 on a CPU, 64 on a GPU")
+    max_slots: int = Field(
+        0,
+        ge=0,
+        description="sentences decoded at once; 0 chooses 16 on a CPU, 64 on a GPU, which may have room for fewer",
+    )
     max_waiting: int = Field(
         64, ge=1, description="what may wait before it is refused with 429: sentences, or with Ray Serve requests"
     )

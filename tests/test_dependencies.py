@@ -53,6 +53,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "batch": ("*",),
     "voice_commands": ("*",),
     "bench": ("*",),
+    "options": ("settings",),
     "cli": ("*",),
     "__main__": ("*",),
 }
@@ -62,7 +63,8 @@ RESERVED = {"ray": ("deployment",), "fastapi": ("api",), "starlette": ("api", "d
 
 TORCH_FREE = (
     *("errors", "settings", "text", "audio.pcm", "speech.request"),
-    *("engine.scheduler", "engine.sequence", "model.source", "model.pronunciation", "voices.info", "shelf", "cli"),
+    *("engine.scheduler", "engine.sequence", "model.source", "model.pronunciation", "voices.info", "shelf"),
+    *("cli", "options", "bench.commands"),
     *("jobs", "voices.storage", "voices.entry", "voices.catalogue", "speech.mix", "speech.prosody"),
 )
 

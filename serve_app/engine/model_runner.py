@@ -14,6 +14,7 @@ from serve_app.engine.sequence import Sequence
 from serve_app.engine.slots import Rows, SlotState, choose
 from serve_app.engine.step_codes import PendingCodes
 from serve_app.kernels import Kernels
+from serve_app.model.config import GptConfig
 from serve_app.model.device import to_device
 from serve_app.model.gpt import Gpt
 from serve_app.model.linear import equal_rows
@@ -49,6 +50,10 @@ class ModelRunner:
         self._state = SlotState.empty(gpt.config, num_slots, device, kernels)
         self._fixed = FixedPasses(gpt, self._cache, self._state, config, device) if is_fixed else None
         self._rows: tuple[tuple[int, ...], SamplingRows] | None = None
+
+    @property
+    def config(self) -> EngineConfig:
+        return self._config
 
     @property
     def num_untouched_bytes(self) -> int:
@@ -135,6 +140,14 @@ class ModelRunner:
             params = [sequence.prompt.sampling for sequence in sequences]
             self._rows = key, SamplingRows.of(params, self._gpt.config.num_audio_tokens, self._device)
         return self._rows[1]
+
+
+def slot_bytes(shapes: GptConfig, cache_dtype: torch.dtype) -> int:
+    """Memory that a slot takes on a GPU: keys and values, latents, codes, ids seen."""
+    with torch.device("meta"):
+        cache = KvCache(shapes, 1, device=torch.device("meta"), dtype=cache_dtype, is_finite=True)
+    latents = shapes.max_codes * shapes.width * torch.float32.itemsize
+    return cache.num_bytes + latents + shapes.max_codes * torch.int64.itemsize + shapes.num_audio_tokens
 
 
 def _slot(sequence: Sequence) -> int:
