@@ -10,14 +10,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
 from serve_app import metrics
-from serve_app.engine.audio_stream import AudioStream
 from serve_app.engine.config import EngineConfig
-from serve_app.engine.loops import NUM_CODES_SEEN, is_looping
+from serve_app.engine.job import Job
 from serve_app.engine.memory import MAX_FAILURES, PAUSE_S, PassSize, refusal, tried_twice
 from serve_app.engine.model_runner import ModelRunner
 from serve_app.engine.renderer import Audio, Renderer
@@ -49,27 +48,7 @@ logger = logging.getLogger(__name__)
 
 STOP_JOIN_S = 10.0
 Pass = tuple[tuple[Sequence, ...], PendingCodes]  # the rows of a pass and what it chooses
-LOOP_CHECK_CODES = 8  # between two looks for a loop
 SHORTEN = "shorten the sentence, or try another seed"
-
-
-@dataclass(eq=False)
-class Job:
-    """A sequence, its audio and the one who waits for it."""
-
-    sequence: Sequence
-    stream: AudioStream
-    loop: asyncio.AbstractEventLoop
-    outputs: "asyncio.Queue[SequenceOutput | ServiceError]"
-    codes: list[int] = field(default_factory=list)
-
-    def put(self, item: SequenceOutput | ServiceError) -> None:
-        """From the engine thread. A closed event loop has nobody waiting, and may close while we look."""
-        try:
-            self.loop.call_soon_threadsafe(self.outputs.put_nowait, item)
-        except RuntimeError:
-            if not self.loop.is_closed():
-                raise
 
 
 class Engine:
@@ -324,22 +303,12 @@ class Engine:
             elif sequence.num_codes == self._gpt.max_codes:
                 self._metrics.add(metrics.GUARDS, guard="ceiling")
                 self._fail(job, CeilingReached(f"no end within the model's {self._gpt.max_codes} codes: {SHORTEN}"))
-            elif (guard := self._guard(job)) is not None:
+            elif (guard := job.guard()) is not None:
                 self._metrics.add(metrics.GUARDS, guard=guard.name.lower())
                 self._finish_decoding(job, guard)
             elif job.stream.is_chunk_due(sequence.num_codes):
                 job.stream.grow(self._runner.latents(sequence))
         return num_codes
-
-    @staticmethod
-    def _guard(job: Job) -> FinishReason | None:
-        """The reason to end a sequence that lost its way."""
-        prompt, num_codes = job.sequence.prompt, job.sequence.num_codes
-        if num_codes == prompt.max_codes:
-            return FinishReason.CEILING
-        if prompt.ends_loops and num_codes % LOOP_CHECK_CODES == 0 and is_looping(tuple(job.codes[-NUM_CODES_SEEN:])):
-            return FinishReason.LOOP
-        return None
 
     def _finish_decoding(self, job: Job, reason: FinishReason) -> None:
         sequence = job.sequence
