@@ -40,7 +40,7 @@ def test_speech_is_played_sample_for_sample(page: Browser, server: Server) -> No
     server.backend.configure(chunk_delay_s=0.1)
     page.run(NOTE_LINES)
     speak(page)
-    page.wait(IS_OVER)
+    page.wait(f"{IS_OVER} && document.querySelector('#line').textContent.startsWith('Done')")  # with the next frame
     assert any(line.startswith("Speaking sentence 1") for line in page.run("window.lines"))
     assert page.text("#real-time") != "–"
     assert page.text("#line") == f"Done: {len(TEXT) * 0.05:.1f} s of speech"
