@@ -1,5 +1,8 @@
 """What a GPU does in speech, each part alone, beside what its memory and its matrix units would allow."""
 
+import gc
+import itertools
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -21,6 +24,7 @@ from serve_app.engine.sequence import (
     Status,
 )
 from serve_app.engine.vocoder_pass import VocoderPass
+from serve_app.errors import StartupError
 from serve_app.model.checkpoint import Checkpoint
 from serve_app.model.conditioning import REFERENCE_RATE_HZ, VoiceEncoder
 from serve_app.model.config import CODE_RATE_HZ, NUM_CONDITIONING_LATENTS, GptConfig
@@ -31,15 +35,15 @@ from serve_app.voices.voice import VoiceLatents
 
 NUM_TOKENS = 30
 Ways = tuple[tuple[str, EngineConfig], ...]
+Times = dict[str, dict[tuple[int, int], float]]  # by way, sequences and rows
 
 
 @dataclass(frozen=True)
 class Sizes:
     """What is measured."""
 
-    rows: tuple[int, ...] = (1, 4, 16, 32, 64)
-    cached: tuple[int, ...] = (128, 256, 512)
-    prefixes: tuple[int, ...] = (1, 4, 16)
+    steps: tuple[tuple[int, int], ...] = tuple(itertools.product((1, 4, 16, 32, 64), (128, 256, 512)))
+    prefixes: tuple[tuple[int, int], ...] = tuple((num, NUM_TOKENS + PREFIX_EXTRA_ROWS) for num in (1, 4, 16))
     windows: tuple[tuple[int, int], ...] = ((1, 32), (1, 64), (1, 256), (4, 256), (16, 256))  # batch and frames
     references_s: tuple[int, ...] = (6, 30)
     repeats: int = 20
@@ -67,17 +71,41 @@ def gpu_table(checkpoint: Checkpoint, compute: Compute, ways: Ways, sizes: Sizes
         f"Matrix products: {ceilings.operations_per_s / 1e12:.1f} TFLOP/s."
     )
     floors = Floors(checkpoint.config, compute, ceilings)
-    runners = []
+    steps: Times = {}
+    prefixes: Times = {}
     for label, config in ways:
-        runner = build_runner(checkpoint, compute, config)
+        try:
+            runner = build_runner(checkpoint, compute, config)
+        except StartupError as error:
+            yield f"{label}: {error.message}."
+            continue
         taken_s, taken_bytes = _warm_up(runner, device)
         yield f"{label}: warmed up in {taken_s:.1f} s, {taken_bytes / 1e6:.0f} MB."
-        runners.append((label, runner))
-    yield from _steps(checkpoint.config.gpt, device, runners, floors, sizes)
-    yield from _prefixes(checkpoint.config.gpt, device, runners, floors, sizes)
-    del runners
+        measured = partial(_measured, runner, checkpoint.config.gpt, device, sizes.repeats)
+        steps[label] = measured(runner.decode, sizes.steps)
+        prefixes[label] = measured(runner.prefill, sizes.prefixes)
+        del runner, measured
+        gc.collect()  # captured calls hold their runner in a circle
+    yield from _steps(steps, floors, sizes)
+    yield from _prefixes(prefixes, floors, sizes)
     yield from _windows(checkpoint, compute, ways[:2], floors, sizes)
     yield from _voices(checkpoint, device, sizes)
+
+
+def _measured(
+    runner: ModelRunner,
+    shapes: GptConfig,
+    device: torch.device,
+    repeats: int,
+    begin: Callable[[tuple[Sequence, ...]], object],
+    found: tuple[tuple[int, int], ...],
+) -> dict[tuple[int, int], float]:
+    """Seconds of passes over so many sequences of so many rows; none of more sequences than there are slots."""
+    return {
+        (num, rows): in_a_row_s(device, repeats, partial(begin, running_sequences(shapes, num, rows)))
+        for num, rows in found
+        if num <= runner.config.max_slots
+    }
 
 
 def median_s(device: torch.device, repeats: int, work: Callable[[], object]) -> float:
@@ -120,36 +148,27 @@ def in_a_row_s(device: torch.device, repeats: int, work: Callable[[], object]) -
     return (time.perf_counter() - start_s) / repeats
 
 
-Runners = list[tuple[str, ModelRunner]]
+def _steps(times: Times, floors: Floors, sizes: Sizes) -> Iterator[str]:
+    yield f"\n| rows × cached | {', µs | '.join(times)}, µs | floor | ratio | codes/s | audio s/s |"
+    yield "| --- " * (len(times) + 5) + "|"
+    for rows, cached in sizes.steps:
+        seconds = [each.get((rows, cached), math.nan) for each in times.values()]
+        floor_s, best_s = floors.step_s(rows, cached), np.nanmin(seconds)
+        cells = [f"{1e6 * each:.0f}" for each in (*seconds, floor_s)]
+        rate = rows / best_s
+        yield (
+            f"| {rows} × {cached} | {' | '.join(cells)} | {best_s / floor_s:.1f} "
+            f"| {rate:.0f} | {rate / CODE_RATE_HZ:.0f} |"
+        )
 
 
-def _steps(shapes: GptConfig, device: torch.device, runners: Runners, floors: Floors, sizes: Sizes) -> Iterator[str]:
-    labels = [label for label, _ in runners]
-    yield f"\n| rows × cached | {', µs | '.join(labels)}, µs | floor | ratio | codes/s | audio s/s |"
-    yield "| --- " * (len(labels) + 5) + "|"
-    for rows in sizes.rows:
-        for cached in sizes.cached:
-            sequences = running_sequences(shapes, rows, cached)
-            seconds = [in_a_row_s(device, sizes.repeats, partial(each.decode, sequences)) for _, each in runners]
-            floor_s, best_s = floors.step_s(rows, cached), min(seconds)
-            cells = [f"{1e6 * each:.0f}" for each in (*seconds, floor_s)]
-            rate = rows / best_s
-            yield (
-                f"| {rows} × {cached} | {' | '.join(cells)} | {best_s / floor_s:.1f} "
-                f"| {rate:.0f} | {rate / CODE_RATE_HZ:.0f} |"
-            )
-
-
-def _prefixes(shapes: GptConfig, device: torch.device, runners: Runners, floors: Floors, sizes: Sizes) -> Iterator[str]:
-    labels = [label for label, _ in runners]
-    yield f"\n| prefixes × rows | {', ms | '.join(labels)}, ms | floor |"
-    yield "| --- " * (len(labels) + 2) + "|"
-    length = NUM_TOKENS + PREFIX_EXTRA_ROWS
-    for num in sizes.prefixes:
-        sequences = running_sequences(shapes, num, length)
-        seconds = [in_a_row_s(device, sizes.repeats, partial(each.prefill, sequences)) for _, each in runners]
-        cells = [f"{1e3 * each:.2f}" for each in (*seconds, floors.prefix_s(num * length))]
-        yield f"| {num} × {length} | {' | '.join(cells)} |"
+def _prefixes(times: Times, floors: Floors, sizes: Sizes) -> Iterator[str]:
+    yield f"\n| prefixes × rows | {', ms | '.join(times)}, ms | floor |"
+    yield "| --- " * (len(times) + 2) + "|"
+    for num, rows in sizes.prefixes:
+        seconds = [each.get((num, rows), math.nan) for each in times.values()]
+        cells = [f"{1e3 * each:.2f}" for each in (*seconds, floors.prefix_s(num * rows))]
+        yield f"| {num} × {rows} | {' | '.join(cells)} |"
 
 
 def running_sequences(shapes: GptConfig, rows: int, length: int) -> tuple[Sequence, ...]:

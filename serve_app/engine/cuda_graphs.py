@@ -5,15 +5,18 @@ pool for what a call holds in between, so they must be replayed one after anothe
 """
 
 import logging
+import threading
 from collections.abc import Callable
 
 import torch
 
 from serve_app.engine.memory import is_out_of_memory
+from serve_app.model.device import stream_of
 
 logger = logging.getLogger(__name__)
 
 Call = Callable[..., None]  # of sizes, which make its shapes
+_CAPTURING = threading.Lock()  # one at a time, on the one stream for it
 HIGH_PRIORITY = -1  # of a stream, before others' 0
 
 
@@ -24,7 +27,7 @@ class CudaGraphs:
         """`priority`: of what is captured, over what other streams compute at the same time."""
         self._graphs: dict[tuple[Call, tuple[int, ...]], torch.cuda.CUDAGraph] = {}
         self._pool = torch.cuda.graph_pool_handle()
-        self._stream = torch.cuda.Stream(device, priority)
+        self._stream = stream_of(device, "capture", priority)
         self._failed: list[torch.cuda.CUDAGraph] = []  # kept: torch's allocator may still point at them
         self._is_broken = False
 
@@ -38,6 +41,10 @@ class CudaGraphs:
         """
         if self._is_broken:
             return
+        with _CAPTURING:
+            self._capture(call, *sizes)
+
+    def _capture(self, call: Call, *sizes: int) -> None:
         graph, current = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
         self._stream.wait_stream(current)
         try:

@@ -51,6 +51,7 @@ class DecodeStep:
         self._outputs = torch.zeros(NUM_INPUTS * slots, dtype=torch.int64, device=device)
         self.latents = torch.zeros(slots + 1, gpt.config.width, device=device)  # of each slot's next code
         self._slots = torch.arange(slots, device=device)
+        self.ill: set[int] = set()  # slots that may hold what is not a number
 
     def capture(self) -> None:
         """The largest come first: the others fit into their memory."""
@@ -81,10 +82,10 @@ class DecodeStep:
         slots = [row.slot for row in rows]
         found = _table(self._outputs, num_rows)
         if self._device.type != "cuda":
-            return PendingCodes(found.clone(), slots)
+            return PendingCodes(found.clone(), slots, ill=self.ill)
         host = torch.empty(found.shape, dtype=torch.int64, pin_memory=True)
         host.copy_(found, non_blocking=True)
-        return PendingCodes(host, slots, torch.cuda.current_stream(self._device).record_event())
+        return PendingCodes(host, slots, torch.cuda.current_stream(self._device).record_event(), self.ill)
 
     def _call(self, call: Call, *sizes: int) -> None:
         if self.graphs is None:

@@ -47,6 +47,7 @@ from serve_app.model.config import GptConfig
 logger = logging.getLogger(__name__)
 
 STOP_JOIN_S = 10.0
+RENDER_POLL_S = 0.0005
 Pass = tuple[tuple[Sequence, ...], PendingCodes]  # the rows of a pass and what it chooses
 SHORTEN = "shorten the sentence, or try another seed"
 
@@ -77,6 +78,7 @@ class Engine:
         self._num_added = 0
         self._is_closing = False
         self._failure: ServiceError | None = None
+        self._error: Exception | None = None  # that ended the loop
         self._stats = EngineStats()
         self._last_step_s = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -192,8 +194,11 @@ class Engine:
         try:
             while self._take_commands():
                 self._step()
+            self._renderer.finish()
         except Exception as error:
             logger.exception("the engine loop died")
+            # With its frames it keeps memory that a broken GPU could not free without ending the process at once.
+            self._error = error
             self._failure = EngineFailed(f"the engine died ({type(error).__name__}: {error}): restart the replica")
         self._fail_everyone()
 
@@ -234,7 +239,9 @@ class Engine:
         num_codes, num_near_ties = self._know([*prefilled, *decoded])
         self._postpone(not_prefilled, not_decoded)
         render_start_s = time.monotonic()
-        num_samples = self._render(waits=not (prefilled or decoded))
+        if not (prefilled or decoded):
+            self._rest()
+        num_samples = self._render()
         stats, passes = self._stats, (*prefilled, *decoded)
         self._stats = replace(
             stats,
@@ -272,8 +279,9 @@ class Engine:
             self._scheduler.take_back(sequence)
         for sequence in (*not_prefilled[:1], *not_decoded[:1]):
             sequence.num_memory_failures += 1
-            if sequence.num_memory_failures >= MAX_FAILURES:
-                self._refuse(self._jobs[sequence.sequence_id])
+            job = self._jobs.get(sequence.sequence_id)
+            if job is not None and sequence.num_memory_failures >= MAX_FAILURES:
+                self._refuse(job)
         if not_prefilled or not_decoded:
             time.sleep(PAUSE_S)
 
@@ -321,14 +329,17 @@ class Engine:
         job.stream.complete(latents)
         self._scheduler.finish_decoding(sequence)
 
-    def _render(self, *, waits: bool) -> int:
-        """Has audio made that is due, up to a bound, and hands over what is made. Returns the samples handed over.
+    def _rest(self) -> None:
+        """A moment, if all there is to do is made by the device itself, and nobody comes."""
+        with self._condition:
+            if self._renderer.is_busy and not (self._inbox or self._aborts or self._failure):
+                self._condition.wait(RENDER_POLL_S)
 
-        `waits`: there is nothing else to do.
-        """
+    def _render(self) -> int:
+        """Has audio made that is due, up to a bound, and hands over what is made. Returns the samples handed over."""
         by_stream = {id(job.stream): job for job in self._jobs.values()}
         num_samples = 0
-        for audio in self._renderer.render((job.stream for job in self._jobs.values()), waits=waits):
+        for audio in self._renderer.render(job.stream for job in self._jobs.values()):
             job = by_stream.get(id(audio.stream))
             if job is not None and not job.sequence.status.is_over:  # it was not given up meanwhile
                 num_samples += len(audio.samples)

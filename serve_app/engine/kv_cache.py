@@ -4,8 +4,9 @@ Fixed slots: one row of the cache holds one sequence from its first position on.
 as it is filled. Two ways to attend in a decode step: `decode` (CPU: a product per sequence over exactly its own rows,
 so no padding is read and a sequence cannot depend on its neighbours) and `decode_first` (GPU: the first so many slots
 at once, in place, so many positions of each; the shape that a captured graph needs). For the latter a cache
-`is_finite`: rows not written yet are zeros, since neither a weight of 0 nor a score of −inf takes a NaN away. Prefixes
-likewise: `prefill` for their rows alone, `prefill_padded` for as many rows of each.
+`is_finite`: rows not written yet are zeros, and a slot is cleared after a sequence that had a NaN, since neither a
+weight of 0 nor a score of −inf takes that away. Prefixes likewise: `prefill` for their rows alone, `prefill_padded` for
+as many rows of each.
 """
 
 from collections.abc import Callable
@@ -75,9 +76,10 @@ class KvCache:
 
         return attend
 
-    def clear(self, slots: Tensor) -> None:
-        """Leaves nothing of earlier sequences in `slots` [n] int64."""
-        self._cache.index_fill_(1, slots, 0.0)
+    def clear(self, slots: list[int]) -> None:
+        """Leaves nothing of earlier sequences there: where one of them had values that are no numbers."""
+        for slot in slots:
+            self._cache[:, slot].zero_()
 
     def prefill_padded(self, slots: Tensor, length: int) -> Attend:
         """For rows that are prefixes of `length` rows each: prefix i fills `slots[i]` from position 0.

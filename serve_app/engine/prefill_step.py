@@ -65,7 +65,11 @@ class PrefillStep:
                 self._graphs.capture(self._forward, num, length)
 
     def run(self, prefixes: Sequence[Prefix]) -> None:
-        """Into their slots, which are as new then, and the latents of their first codes where `DecodeStep` looks."""
+        """Into their slots, as good as new then, and the latents of their first codes to where `DecodeStep` looks."""
+        ill = self._step.ill.intersection(prefix.slot for prefix in prefixes)
+        if ill:
+            self._cache.clear(sorted(ill))
+            self._step.ill -= ill
         for part, length in self._parts(prefixes):
             num = fitting(num_prefixes(self._config, length), len(part))
             self._send(part, num, length)
@@ -103,7 +107,6 @@ class PrefillStep:
     def _forward(self, num: int, length: int) -> None:
         inputs = self._inputs[: _num_inputs(num, length)]
         text, slots, lengths = inputs[: -2 * num].view(num, -1), inputs[-2 * num : -num], inputs[-num:]
-        self._cache.clear(slots)
         self._state.clear(slots, self._gpt.config.start_audio_token)
         x = self._gpt.embed_prefixes(self._cond_latents[:num], text, lengths)
         hidden = self._gpt.hidden(x, self._cache.prefill_padded(slots, length))

@@ -59,16 +59,21 @@ class Renderer:
         return bool(self._begun)
 
     @torch.inference_mode()
-    def render(self, streams: Iterable[AudioStream], *, waits: bool = True) -> list[Audio]:
+    def render(self, streams: Iterable[AudioStream]) -> list[Audio]:
         """Hands over what is made, and begins the windows wanted first once nothing else is being made.
 
-        `waits` for what is being made. Windows of streams that were given up since then are handed over too.
+        Waits for nothing. Windows of streams that were given up since they were begun are handed over too.
         """
-        handed = self._hand_over(waits=waits)
+        handed = self._hand_over()
         if not self._begun:
             self._begin(streams)
-            handed += self._hand_over(waits=False)
+            handed += self._hand_over()
         return handed
+
+    def finish(self) -> None:
+        """Waits for what is being made, so that its memory may go."""
+        while self._begun:
+            self._begun.popleft().samples()
 
     def _begin(self, streams: Iterable[AudioStream]) -> None:
         """A stream's beginning is wanted when it is due, its rest when that runs dry."""
@@ -94,17 +99,17 @@ class Renderer:
         """Windows of one width in one pass. Where memory runs out, the rest stays due."""
         by_width: dict[int, list[Window]] = {}
         for window in windows:
-            by_width.setdefault(window.num_frames, []).append(window)
-        for group in by_width.values():
-            done, left = self._batch.run(tuple(group), self._pass.begin)
+            by_width.setdefault(self._pass.width_of(window), []).append(window)
+        for width, group in by_width.items():
+            done, left = self._batch.run(tuple(group[: self._pass.most_windows(width)]), self._pass.begin)
             self._begun.extend(rendering for _, rendering in done)
             if left:
                 self._make_smaller(left[0])
                 break
 
-    def _hand_over(self, *, waits: bool) -> list[Audio]:
+    def _hand_over(self) -> list[Audio]:
         handed: list[Audio] = []
-        while self._begun and (waits or self._begun[0].is_over):
+        while self._begun and self._begun[0].is_over:
             rendering = self._begun.popleft()
             pairs = zip(rendering.windows, rendering.samples(), strict=True)
             handed += [self._cut(window, samples) for window, samples in pairs]

@@ -18,11 +18,13 @@ class StepCodes:
 class PendingCodes:
     """On its way from the device; other passes may be begun meanwhile."""
 
-    def __init__(self, found: Tensor, columns: list[int] | None = None, event: Any = None) -> None:
+    def __init__(
+        self, found: Tensor, columns: list[int] | None = None, event: Any = None, ill: set[int] | None = None
+    ) -> None:
         """`found` [3, n] int64, what `choose` gives, on the host once the event, if there is one, has come; `columns`:
-        those of the pass's rows, None for all.
+        those of the pass's rows, None for all. `ill` gets the columns whose scores are no numbers.
         """
-        self._found, self._columns, self._event = found, columns, event
+        self._found, self._columns, self._event, self._ill = found, columns, event, ill
 
     def wait(self) -> StepCodes:
         """The one wait for the device in a step."""
@@ -30,4 +32,6 @@ class PendingCodes:
             self._event.synchronize()
         found = self._found.numpy()
         codes, finite, ties = (found if self._columns is None else found[:, self._columns]).tolist()
+        if self._ill is not None and self._columns is not None and not all(finite):
+            self._ill.update(column for column, flag in zip(self._columns, finite, strict=True) if not flag)
         return StepCodes(codes, [bool(flag) for flag in finite], sum(ties))

@@ -19,7 +19,7 @@ from serve_app.engine.buckets import fitting, powers
 from serve_app.engine.config import EngineConfig
 from serve_app.engine.cuda_graphs import CudaGraphs
 from serve_app.model.config import CODE_STRIDE
-from serve_app.model.device import to_device
+from serve_app.model.device import stream_of, to_device
 from serve_app.model.frames import MAX_SPEED, NUM_TAPS, Taps, tapped
 from serve_app.model.vocoder import Vocoder
 
@@ -37,7 +37,7 @@ class Rendering:
         return self._event is None or bool(self._event.query())
 
     def samples(self) -> npt.NDArray[np.float32]:
-        """[windows, frames × hop length]; waits until it is over."""
+        """[windows, frames × hop length], of a narrow window more than its own; waits until it is over."""
         if self._event is not None:
             self._event.synchronize()
         samples: npt.NDArray[np.float32] = self._samples[: len(self.windows)].numpy()
@@ -78,8 +78,9 @@ class Table:
         rows, latents = [], []
         for row, window in enumerate(windows):
             part, taps = _latents_and_taps(window)
-            start = row * self.num_rows
-            index[row], weights[row] = start + taps.index(part.shape[0]), taps.weights
+            start, num_frames = row * self.num_rows, window.num_frames
+            index[row, :num_frames], weights[row, :num_frames] = start + taps.index(part.shape[0]), taps.weights
+            index[row, num_frames:], weights[row, num_frames:] = start, 0.0
             rows.append(self.latents[start : start + part.shape[0]])
             latents.append(part)
             self.host_speakers[row].copy_(window.stream.speaker)
@@ -102,7 +103,7 @@ class VocoderPass:
         self._vocoder, self._device, self._config = vocoder, device, config
         is_gpu = device.type == "cuda"
         is_fixed = is_gpu if has_fixed_passes is None else has_fixed_passes
-        self._stream = torch.cuda.Stream(device) if is_gpu else None
+        self._stream = stream_of(device, "vocoder") if is_gpu else None
         self._graphs = CudaGraphs(device) if is_gpu and config.uses_cuda_graphs else None
         widths = config.widths if is_fixed else ()
         self._tables = {width: Table(vocoder, width, self._batches(width)[-1], device) for width in widths}
@@ -125,11 +126,27 @@ class VocoderPass:
         for width in self._config.widths:
             self._vocoder(torch.zeros(1, config.input_width, width, device=self._device), speaker)
 
+    def most_windows(self, width: int) -> int | None:
+        """To be begun at a time; None: any number. More would wait for the first ones, in whose place they are made."""
+        table = self._tables.get(width)
+        return None if table is None else table.batch
+
+    def width_of(self, window: Window) -> int:
+        """Of the pass that the window goes into: its own, or wider where that is a table's.
+
+        A window's context on the right is there to be dropped, so what stands behind it does no harm; a true end must
+        not be padded.
+        """
+        num_frames = window.num_frames
+        if window.last == window.stop:
+            return num_frames
+        return next((width for width in self._tables if width >= num_frames), num_frames)
+
     @torch.inference_mode()
     def begin(self, windows: tuple[Window, ...]) -> Rendering:
-        """Windows of one width. Reads their latents as they are now."""
-        table = self._tables.get(windows[0].num_frames)
-        if table is None or len(windows) > table.batch:
+        """Windows whose passes have one width. Reads their latents as they are now."""
+        table = self._tables.get(self.width_of(windows[0]))
+        if table is None:
             return self._begin_as_it_comes(windows)
         batch = fitting(self._batches(table.width), len(windows))
         table.fill(windows)

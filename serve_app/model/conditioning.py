@@ -13,6 +13,7 @@ from torchaudio.transforms import MelSpectrogram
 
 from serve_app.errors import ReferenceTooShort
 from serve_app.model.checkpoint import Checkpoint
+from serve_app.model.device import stream_of
 from serve_app.model.modules import (
     NUM_MELS,
     SPEAKER_ENCODER_AUDIO,
@@ -44,7 +45,7 @@ class VoiceEncoder:
         self._mel = mel_spectrogram().to(device)
         self._stream = None
         if self._device.type == "cuda":
-            self._stream = torch.cuda.Stream(self._device)  # beside the steps of running speech, not between them
+            self._stream = stream_of(self._device, "voice")  # beside the steps of running speech, not between them
             self._stream.wait_stream(torch.cuda.current_stream(self._device))
 
     def encode(self, samples: npt.NDArray[np.float32]) -> VoiceLatents:

@@ -3,7 +3,9 @@
 import math
 import os
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -62,6 +64,14 @@ def num_cpus() -> int:
         return max(1, min(allowed, math.ceil(int(quota) / int(period))))
     except (OSError, ValueError):  # no such file, or "max"
         return allowed
+
+
+@cache
+def stream_of(device: torch.device, role: str, priority: int = 0) -> Any:
+    """The one CUDA stream of this process for a role. Made anew each time they would be another's before long: CUDA's
+    are handed out from a few dozen in turn, and one that is being captured must not be used by anyone else.
+    """
+    return torch.cuda.Stream(device, priority)
 
 
 def taken_bytes(device: torch.device) -> int:

@@ -78,7 +78,7 @@ class Stage:
 class FrameGrid:
     """Frames of a sequence at one speed (0.5 … 2.0; duration is divided by it). One frame is `hop_length` samples.
 
-    Holds nothing of a sequence: `grid_of` gives one for all of a speed. Only one thread asks for taps.
+    Holds nothing of a sequence: `grid_of` gives one for all of a speed, to all threads.
     """
 
     def __init__(self, config: VocoderConfig, speed: float) -> None:
@@ -117,9 +117,10 @@ class FrameGrid:
         settled = self.num_settled(num_latents)
         if stop > settled:
             return self._reckon(num_latents, start, stop)
-        if stop > len(self._known.first):
-            self._known = self._reckon(num_latents, 0, settled)
-        return self._known[start:stop]
+        known = self._known
+        if stop > len(known.first):
+            self._known = known = self._reckon(num_latents, 0, settled)
+        return known[start:stop]
 
     def frames(self, latents: Tensor, start: int, stop: int) -> Tensor:
         """Frames start … stop [stop − start, width] from the latents so far [num_latents, width]."""

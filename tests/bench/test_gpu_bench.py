@@ -26,7 +26,7 @@ from tests.engine.support import BFLOAT16, CPU, FLOAT32, make_vocoder, running
 
 CONFIG = EngineConfig(max_slots=4, max_window_batch=2)
 SMALL = Sizes(
-    rows=(1, 4), cached=(128,), prefixes=(1, 2), windows=((1, 32), (2, 64)), references_s=(1,), repeats=2,
+    steps=((1, 128), (4, 128)), prefixes=((1, 65), (2, 65)), windows=((1, 32), (2, 64)), references_s=(1,), repeats=2,
     copied_bytes=1 << 16, matrix_size=64,
 )  # fmt: skip
 

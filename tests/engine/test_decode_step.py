@@ -142,6 +142,8 @@ def test_nothing_of_an_earlier_sequence_or_a_neighbour_leaks(checkpoint: Checkpo
     for rubbish in (0.0, float("nan"), float("inf")):
         runner = _runner(checkpoint)
         runner._cache._cache.fill_(rubbish)
+        assert runner._fixed is not None
+        runner._fixed.decode_step.ill.update(range(NUM_SLOTS))  # as is told when a sequence fails
         runner._state.latents.fill_(rubbish)
         sequence = _sequence(checkpoint, 9, 2)
         results = [_prefill(runner, [sequence])]
@@ -161,6 +163,13 @@ def test_values_that_are_not_numbers_are_told_of_their_row_alone(checkpoint: Che
     _prefill(runner, sequences)
     runner._cache._cache[1, 1, 0, 0, 5] = float("nan")
     assert runner.decode(tuple(sequences)).wait().is_finite == [True, False, True]
+    fixed = runner._fixed
+    assert fixed is not None and fixed.decode_step.ill == {1}
+    runner._cache._cache[1, 1, 0, 0, 300] = float("nan")  # as its later steps may leave
+    newcomer = _sequence(checkpoint, 5, 1)
+    assert _prefill(runner, [newcomer]).is_finite == [True]
+    assert fixed.decode_step.ill == set()
+    assert runner._cache._cache[:, 1].isfinite().all()
 
 
 def test_company_does_not_change_a_bit_in_deterministic_mode(checkpoint: Checkpoint) -> None:

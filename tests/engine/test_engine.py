@@ -194,8 +194,9 @@ def test_dead_loop_tells_every_waiter(checkpoint: Checkpoint) -> None:
 
 @pytest.mark.parametrize("part", ["cond_latents", "speaker_embedding"])
 @pytest.mark.parametrize("is_deterministic", [False, True])
+@pytest.mark.parametrize("is_fixed", [False, True], ids=["each", "fixed"])
 def test_numbers_that_are_none_fail_their_sequence_alone(
-    checkpoint: Checkpoint, part: str, is_deterministic: bool
+    checkpoint: Checkpoint, part: str, is_deterministic: bool, is_fixed: bool
 ) -> None:
     config = EngineConfig(max_slots=4, is_deterministic=is_deterministic)
     good = [_prompt(checkpoint, seed, 30, WHOLE) for seed in range(6)]
@@ -207,7 +208,8 @@ def test_numbers_that_are_none_fail_their_sequence_alone(
     async def together(engine: Engine) -> list[Any]:
         return await _outcomes(*(speak(engine, prompt) for prompt in (*good[:2], bad, *good[2:], bad, bad)))
 
-    with running(checkpoint, config) as engine:
+    runner = make_runner(checkpoint, config, has_fixed_steps=is_fixed)
+    with running(checkpoint, config, runner=runner) as engine:
         expected = speak_alone(engine, good)
         outcomes = run(together(engine))
         failures = [outcome for outcome in outcomes if isinstance(outcome, Exception)]

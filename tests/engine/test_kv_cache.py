@@ -87,7 +87,7 @@ def test_decode_goes_on_where_the_prefix_ended(is_finite: bool) -> None:
     lengths, slots = [3, 9], [2, 0]
     prefixes = _rows(12, 2)
     for layer in range(2):
-        cache.clear(torch.tensor(slots))
+        cache.clear(slots)
         _prefill(cache, slots, lengths, layer, prefixes)
     whole = list(prefixes.split(lengths))
     for step in range(3):
@@ -106,7 +106,7 @@ def test_first_slots_at_once_equal_each_alone(rubbish: float) -> None:
     for is_finite in (False, True):
         cache = _cache(is_finite=is_finite, rubbish=rubbish)
         if is_finite:
-            cache.clear(torch.arange(SLOTS))
+            cache.clear(list(range(SLOTS)))
         for layer in range(2):
             _prefill(cache, slots, lengths, layer, _rows(19, layer))
         attend = _decode(cache, slots, lengths)
@@ -118,7 +118,7 @@ def test_first_slots_at_once_equal_each_alone(rubbish: float) -> None:
 
 def test_number_of_positions_does_not_matter() -> None:
     cache = _cache(is_finite=True)
-    cache.clear(torch.arange(SLOTS))
+    cache.clear(list(range(SLOTS)))
     _prefill(cache, [1, 0], [5, 30], 0, _rows(35, 1))
     few, many = (_attended(_decode(cache, [1, 0], [5, 30], size), 0, _rows(2, 2)) for size in (32, cache.num_positions))
     assert largest_difference(few, many) < 1e-6

@@ -112,7 +112,7 @@ def _stream_all(renderer: Renderer, streams: list[tuple[AudioStream, _Latents]],
                 later = torch.full_like(latents.all, float("nan"))  # what is not there yet must not be read
                 later[:known] = latents.all[:known]
                 stream.grow(later[:known])
-        for audio in renderer.render([stream for stream, _ in streams], waits=chance.random() < 0.2):
+        for audio in renderer.render([stream for stream, _ in streams]):
             assert len(audio.samples) > 0
             parts[id(audio.stream)].append(audio.samples)
     return [torch.from_numpy(np.concatenate(parts[id(stream)])) for stream, _ in streams]
@@ -266,3 +266,39 @@ def test_coarse_widths_are_kept_wherever_there_is_room(checkpoint: Checkpoint) -
     assert num_windows > 600
     assert len(odd) < num_windows // 20
     assert all(window.start < 16 for window in odd)
+
+
+@pytest.mark.parametrize("speed", [1.1, 1.5, 2.0])
+def test_first_windows_of_fast_speech_are_wide_enough_for_a_graph(checkpoint: Checkpoint, speed: float) -> None:
+    """What stands behind a window's context does no harm, so it goes into the next wider pass, beside others."""
+    vocoder = make_vocoder(checkpoint)
+    renderer = Renderer(vocoder, GPU, CPU)
+    fixed, plain = (VocoderPass(vocoder, GPU, CPU, has_fixed_passes=is_fixed) for is_fixed in (True, False))
+    _, wide = _window(renderer, 1, 100)
+    stream = renderer.open(_asked(torch.ones(512), speed, STREAMING_CHUNKS))
+    latents = torch.randn(8, 128, generator=torch.Generator().manual_seed(3))
+    stream.grow(latents)
+    window = stream.next_window(256)
+    assert window.num_frames not in GPU.window_widths
+    width = fixed.width_of(window)
+    assert width == min(each for each in GPU.window_widths if each > window.num_frames)
+    assert plain.width_of(window) == window.num_frames
+    expected = plain.begin((window,)).samples()[0]
+    kept = slice((window.first - window.start) * 256, (window.last - window.start) * 256)
+    assert kept.stop > kept.start
+    wide.stream.num_out = 100
+    beside = wide.stream.next_window(width)
+    assert fixed.width_of(beside) == width
+    for others in ((), (beside,)):
+        found = fixed.begin((*others, window)).samples()[-1]
+        assert largest_difference(found[kept], expected[kept]) < 1e-5
+
+
+def test_true_end_is_never_padded(checkpoint: Checkpoint) -> None:
+    renderer = Renderer(make_vocoder(checkpoint), GPU, CPU)
+    fixed = VocoderPass(make_vocoder(checkpoint), GPU, CPU, has_fixed_passes=True)
+    stream = renderer.open(_asked(torch.ones(512), 1.0, WHOLE))
+    stream.complete(torch.randn(2, 128))
+    window = stream.next_window(256)
+    assert window.last == window.stop and window.num_frames not in GPU.window_widths
+    assert fixed.width_of(window) == window.num_frames
