@@ -12,6 +12,7 @@ from serve_app.bench.measure import Measurement, proportional_memory_bytes
 from serve_app.bench.workload import Utterance
 from serve_app.compute_threads import apart
 from serve_app.errors import ServiceError
+from serve_app.heap import give_back_freed_memory
 from serve_app.model.checkpoint import Checkpoint, load_checkpoint
 from serve_app.model.config import NUM_CONDITIONING_LATENTS
 from serve_app.model.device import choose_compute
@@ -88,6 +89,7 @@ def _build(name: str, settings: Settings, num_slots: int) -> tuple[Side, str]:
     config = engine_config(settings.model_copy(update={"max_slots": num_slots}), compute)
     ours = OurSide(checkpoint, voice, compute, config)
     checkpoint.tensors.clear()
+    give_back_freed_memory()  # as the service does
     return ours, str(compute)
 
 
