@@ -1,13 +1,18 @@
 """The commands that measure. What takes seconds to import is imported by the command that needs it."""
 
 import asyncio
+import math
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from serve_app.options import Device, Dtype, Model, Quantization
-from serve_app.settings import make_settings
+from serve_app.settings import Settings, make_settings
+
+if TYPE_CHECKING:
+    from serve_app.model.checkpoint import Checkpoint
 
 
 def bench(
@@ -69,15 +74,11 @@ def bench_start(
 def bench_kernels(model: Annotated[str, typer.Option(help="whose sizes to measure")] = "synthetic:full") -> None:
     """Measure the parts of a step alone on this CPU: products, attention, vocoder."""
     from serve_app.bench.kernels import kernel_table
-    from serve_app.model.checkpoint import load_checkpoint
     from serve_app.speech.engine_setup import use_cpu
 
     options = make_settings(model=model)
     use_cpu(options.num_threads)
-    checkpoint = load_checkpoint(
-        options.model, accept_cpml=options.accept_cpml, cache_dir=options.model_cache, progress=typer.echo
-    )
-    for line in kernel_table(checkpoint):
+    for line in kernel_table(_loaded(options)):
         typer.echo(line)
 
 
@@ -89,29 +90,16 @@ def bench_gpu(
     ] = "1x128,64x256",
 ) -> None:
     """Measure what a GPU does in speech, each part alone, beside the least time it could take there."""
-    from serve_app.bench.gpu_profile import profile_table
+    steps = _steps(profiled)
     from serve_app.bench.gpu_step import Sizes, gpu_table, ways_of
-    from serve_app.model.checkpoint import load_checkpoint
     from serve_app.model.device import choose_compute
-    from serve_app.speech.engine_setup import build_runner, engine_config, use_gpu
+    from serve_app.speech.engine_setup import engine_config, use_gpu
 
     options = make_settings(model=model, device="cuda", dtype=dtype)
     compute = choose_compute(options.device, options.dtype, options.quantization)
     use_gpu(is_deterministic=False)
-    checkpoint = load_checkpoint(
-        options.model, accept_cpml=options.accept_cpml, cache_dir=options.model_cache, progress=typer.echo
-    )
-    config = engine_config(options, compute)
-    for line in gpu_table(checkpoint, compute, ways_of(config), Sizes()):
+    for line in gpu_table(_loaded(options), compute, ways_of(engine_config(options, compute)), Sizes(profiled=steps)):
         typer.echo(line)
-    for label, way in ways_of(config) if profiled else ():
-        typer.echo(f"\nKernels, {label}:")
-        runner = build_runner(checkpoint, compute, way)
-        runner.warm_up()
-        for step in profiled.split(","):
-            rows, cached = map(int, step.split("x"))
-            for line in profile_table(runner, checkpoint.config.gpt, compute.device, rows, cached):
-                typer.echo(line)
 
 
 def bench_open_loop(
@@ -121,9 +109,9 @@ def bench_open_loop(
     dtype: Dtype = None,
 ) -> None:
     """Measure first audio and stalls of the engine alone, while requests come at random at given rates."""
+    rates_hz = _rates(rates)
     from serve_app.bench.open_loop import open_loop_table
     from serve_app.bench.worker import made_up_voice
-    from serve_app.model.checkpoint import load_checkpoint
     from serve_app.model.device import choose_compute
     from serve_app.speech.engine_setup import build_engine, engine_config, use_cpu, use_gpu, warm_up
 
@@ -133,14 +121,12 @@ def bench_open_loop(
         use_gpu(is_deterministic=options.deterministic)
     else:
         use_cpu(options.num_threads)
-    checkpoint = load_checkpoint(
-        options.model, accept_cpml=options.accept_cpml, cache_dir=options.model_cache, progress=typer.echo
-    )
+    checkpoint = _loaded(options)
     voice = made_up_voice(checkpoint)
     engine = build_engine(checkpoint, compute, engine_config(options, compute))
     try:
         asyncio.run(warm_up(engine, voice))
-        for line in open_loop_table(engine, voice, [float(rate) for rate in rates.split(",")], duration_s):
+        for line in open_loop_table(engine, voice, rates_hz, duration_s):
             typer.echo(line)
     finally:
         engine.close()
@@ -194,6 +180,33 @@ def _numbers(text: str) -> tuple[int, ...]:
     if not numbers or min(numbers) < 1:
         raise typer.BadParameter(f"{text!r} is no list of numbers above 0, such as 1,4,16")
     return numbers
+
+
+def _rates(text: str) -> list[float]:
+    try:
+        rates_hz = [float(each) for each in text.split(",")]
+    except ValueError:
+        rates_hz = []
+    if not rates_hz or not all(0.0 < each < math.inf for each in rates_hz):
+        raise typer.BadParameter(f"{text!r} is no list of rates above 0, such as 0.5,2,10")
+    return rates_hz
+
+
+def _steps(text: str) -> tuple[tuple[int, int], ...]:
+    """ROWSxCACHED, with commas."""
+    found = [re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", each.strip()) for each in text.split(",")] if text else []
+    steps = tuple((int(each[1]), int(each[2])) for each in found if each)
+    if len(steps) < len(found):
+        raise typer.BadParameter(f"{text!r} is no list of steps such as 1x128,64x256")
+    return steps
+
+
+def _loaded(settings: Settings) -> "Checkpoint":
+    from serve_app.model.checkpoint import load_checkpoint
+
+    return load_checkpoint(
+        settings.model, accept_cpml=settings.accept_cpml, cache_dir=settings.model_cache, progress=typer.echo
+    )
 
 
 COMMANDS = (bench, bench_service, bench_start, bench_kernels, bench_gpu, bench_open_loop, bench_hearing, bench_emotion)

@@ -5,20 +5,21 @@ from collections.abc import Iterator
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from serve_app.bench.gpu_step import running_sequences, synchronize
 from serve_app.engine.model_runner import ModelRunner
-from serve_app.model.config import GptConfig
+from serve_app.engine.sequence import Sequence
 
 NUM_STEPS = 10
 NUM_KERNELS = 14  # rows of the table
 NAME_CHARS = 80
 
 
-def profile_table(
-    runner: ModelRunner, shapes: GptConfig, device: torch.device, rows: int, cached: int
-) -> Iterator[str]:
+def synchronize(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def profile_table(runner: ModelRunner, sequences: tuple[Sequence, ...], device: torch.device) -> Iterator[str]:
     """Lines of Markdown: what takes longest, for each step; on a CPU operators instead of kernels."""
-    sequences = running_sequences(shapes, rows, cached)
     for _ in range(3):
         runner.decode(sequences).wait()
     is_gpu = device.type == "cuda"
@@ -36,7 +37,8 @@ def profile_table(
         reverse=True,
     )
     total_us, num_calls = sum(each[0] for each in found), sum(each[1] for each in found)
-    yield f"\n{rows} × {cached}: {total_us / NUM_STEPS:.0f} µs in {num_calls / NUM_STEPS:.0f} kernels a step.\n"
+    step = f"{len(sequences)} × {sequences[0].num_cached + 1}"
+    yield f"\n{step}: {total_us / NUM_STEPS:.0f} µs in {num_calls / NUM_STEPS:.0f} kernels a step.\n"
     yield "| µs a step | times | kernel |\n| --- | --- | --- |"
     for microseconds, count, name in found[:NUM_KERNELS]:
         shown = name.replace("|", "/")[:NAME_CHARS]

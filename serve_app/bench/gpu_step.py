@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 import torch
 
+from serve_app.bench.gpu_profile import profile_table, synchronize
 from serve_app.bench.roofline import Ceilings, Floors
 from serve_app.engine.config import EngineConfig
 from serve_app.engine.model_runner import ModelRunner
@@ -46,6 +47,7 @@ class Sizes:
     prefixes: tuple[tuple[int, int], ...] = tuple((num, NUM_TOKENS + PREFIX_EXTRA_ROWS) for num in (1, 4, 16))
     windows: tuple[tuple[int, int], ...] = ((1, 32), (1, 64), (1, 256), (4, 256), (16, 256))  # batch and frames
     references_s: tuple[int, ...] = (6, 30)
+    profiled: tuple[tuple[int, int], ...] = ()  # steps, kernel by kernel
     repeats: int = 20
     copied_bytes: int = 1 << 30
     matrix_size: int = 8_192
@@ -73,6 +75,7 @@ def gpu_table(checkpoint: Checkpoint, compute: Compute, ways: Ways, sizes: Sizes
     floors = Floors(checkpoint.config, compute, ceilings)
     steps: Times = {}
     prefixes: Times = {}
+    profiles: list[str] = []
     for label, config in ways:
         try:
             runner = build_runner(checkpoint, compute, config)
@@ -84,12 +87,17 @@ def gpu_table(checkpoint: Checkpoint, compute: Compute, ways: Ways, sizes: Sizes
         measured = partial(_measured, runner, checkpoint.config.gpt, device, sizes.repeats)
         steps[label] = measured(runner.decode, sizes.steps)
         prefixes[label] = measured(runner.prefill, sizes.prefixes)
+        for rows, cached in sizes.profiled:
+            if rows <= runner.config.max_slots:
+                profiles += [f"\nKernels, {label}:"]
+                profiles += profile_table(runner, running_sequences(checkpoint.config.gpt, rows, cached), device)
         del runner, measured
         gc.collect()  # captured calls hold their runner in a circle
     yield from _steps(steps, floors, sizes)
     yield from _prefixes(prefixes, floors, sizes)
     yield from _windows(checkpoint, compute, ways[:2], floors, sizes)
     yield from _voices(checkpoint, device, sizes)
+    yield from profiles
 
 
 def _measured(
@@ -119,11 +127,6 @@ def median_s(device: torch.device, repeats: int, work: Callable[[], object]) -> 
         if number >= 3:
             found.append(time.perf_counter() - start_s)
     return float(np.median(found))
-
-
-def synchronize(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize()
 
 
 def _warm_up(runner: ModelRunner, device: torch.device) -> tuple[float, int]:
