@@ -29,6 +29,11 @@ class EngineConfig:
         assert self.max_window_batch > 0
         assert not self.window_widths or sorted(self.window_widths)[-1] == self.max_window_frames
 
+    @property
+    def windows_at_once(self) -> int:
+        """In one vocoder pass: in deterministic mode each alone."""
+        return 1 if self.is_deterministic else self.max_window_batch
+
     @cached_property
     def widths(self) -> tuple[int, ...]:
         """Frames a window has wherever there is room for one of these, ascending."""

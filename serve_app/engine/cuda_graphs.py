@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import torch
 
+from serve_app.engine.config import EngineConfig
 from serve_app.engine.memory import is_out_of_memory
 from serve_app.model.device import stream_of
 
@@ -20,7 +21,22 @@ _CAPTURING = threading.Lock()  # one at a time, on the one stream for it
 HIGH_PRIORITY = -1  # of a stream, before others' 0
 
 
-class CudaGraphs:
+class Calls:
+    """What is called as it is: on a CPU, or on a GPU whose calls are not captured."""
+
+    def capture(self, call: Call, *sizes: int) -> None:
+        """Nothing to do."""
+
+    def run(self, call: Call, *sizes: int) -> None:
+        call(*sizes)
+
+
+def calls_on(device: torch.device, config: EngineConfig, priority: int = 0) -> Calls:
+    """Captured where there is a GPU and graphs are wanted."""
+    return CudaGraphs(device, priority) if device.type == "cuda" and config.uses_cuda_graphs else Calls()
+
+
+class CudaGraphs(Calls):
     """One graph for each call and its sizes. What has no graph is called as it is: the same, slower."""
 
     def __init__(self, device: torch.device, priority: int = 0) -> None:

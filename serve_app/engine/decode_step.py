@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from serve_app.engine.buckets import Buckets, fitting
-from serve_app.engine.cuda_graphs import Call, CudaGraphs
+from serve_app.engine.cuda_graphs import Calls
 from serve_app.engine.kv_cache import KvCache
 from serve_app.engine.slots import Rows, SlotState, choose
 from serve_app.engine.step_codes import PendingCodes
@@ -32,7 +32,7 @@ class StepRow:
 
 
 class DecodeStep:
-    """Takes slots on by one code each. On a GPU, after `capture`, by replaying graphs."""
+    """Takes slots on by one code each."""
 
     def __init__(
         self,
@@ -41,11 +41,11 @@ class DecodeStep:
         state: SlotState,
         buckets: Buckets,
         device: torch.device,
-        graphs: CudaGraphs | None = None,
+        calls: Calls,
     ) -> None:
         """`cache` and `state` have one slot more than `buckets` has rows."""
         self._gpt, self._cache, self._state, self._device = gpt, cache, state, device
-        self.buckets, self.graphs = buckets, graphs
+        self.buckets, self.calls = buckets, calls
         self._scratch = slots = buckets.rows[-1]
         self._inputs = torch.zeros(NUM_INPUTS * slots, dtype=torch.int64, device=device)
         self._outputs = torch.zeros(NUM_INPUTS * slots, dtype=torch.int64, device=device)
@@ -55,20 +55,19 @@ class DecodeStep:
 
     def capture(self) -> None:
         """The largest come first: the others fit into their memory."""
-        assert self.graphs is not None
         for rows in reversed(self.buckets.rows):
             self._send([], rows)
             for positions in reversed(self.buckets.positions):
-                self.graphs.capture(self._forward, rows, positions)
+                self.calls.capture(self._forward, rows, positions)
             for candidates in reversed(self.buckets.candidates):
-                self.graphs.capture(self._choose, rows, candidates)
+                self.calls.capture(self._choose, rows, candidates)
 
     def run(self, rows: list[StepRow]) -> PendingCodes:
         """Keeps each slot's next code and latent."""
         num_rows = fitting(self.buckets.rows, max(row.slot for row in rows) + 1)
         num_positions = fitting(self.buckets.positions, max(row.num_cached for row in rows) + 1)
         self._send(rows, num_rows)
-        self._call(self._forward, num_rows, num_positions)
+        self.calls.run(self._forward, num_rows, num_positions)
         return self._chosen(rows, num_rows)
 
     def choose(self, rows: list[StepRow]) -> PendingCodes:
@@ -78,7 +77,7 @@ class DecodeStep:
         return self._chosen(rows, num_rows)
 
     def _chosen(self, rows: list[StepRow], num_rows: int) -> PendingCodes:
-        self._call(self._choose, num_rows, fitting(self.buckets.candidates, max(row.top_k for row in rows)))
+        self.calls.run(self._choose, num_rows, fitting(self.buckets.candidates, max(row.top_k for row in rows)))
         slots = [row.slot for row in rows]
         found = _table(self._outputs, num_rows)
         if self._device.type != "cuda":
@@ -86,12 +85,6 @@ class DecodeStep:
         host = torch.empty(found.shape, dtype=torch.int64, pin_memory=True)
         host.copy_(found, non_blocking=True)
         return PendingCodes(host, slots, torch.cuda.current_stream(self._device).record_event(), self.ill)
-
-    def _call(self, call: Call, *sizes: int) -> None:
-        if self.graphs is None:
-            call(*sizes)
-        else:
-            self.graphs.run(call, *sizes)
 
     def _send(self, rows: list[StepRow], num_rows: int) -> None:
         """One copy for all inputs. Rows that are not asked for stand behind their first code, with an empty cache."""

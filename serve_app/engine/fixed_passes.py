@@ -4,7 +4,7 @@ import torch
 
 from serve_app.engine.buckets import Buckets
 from serve_app.engine.config import EngineConfig
-from serve_app.engine.cuda_graphs import HIGH_PRIORITY, CudaGraphs
+from serve_app.engine.cuda_graphs import HIGH_PRIORITY, calls_on
 from serve_app.engine.decode_step import DecodeStep, StepRow
 from serve_app.engine.kv_cache import KvCache
 from serve_app.engine.prefill_step import PrefillStep, Prefix
@@ -17,25 +17,23 @@ from serve_app.model.gpt import Gpt
 
 
 class FixedPasses:
-    """One buffer for all inputs and one for all outputs of a step; both are used again in the order of the stream."""
+    """Their inputs and outputs have one place each, which is used again in the order of the stream."""
 
     def __init__(self, gpt: Gpt, cache: KvCache, state: SlotState, config: EngineConfig, device: torch.device) -> None:
         shapes = gpt.config
         self._state, self._device, self._vocabulary = state, device, shapes.num_audio_tokens
         max_prefix_rows = shapes.max_sentence_tokens + PREFIX_EXTRA_ROWS
         self.buckets = Buckets.of(config, cache.num_positions, shapes.num_audio_tokens, max_prefix_rows)
-        # decode steps are short, and go before what the vocoder computes at the same time
-        has_graphs = device.type == "cuda" and config.uses_cuda_graphs
-        self.graphs = CudaGraphs(device, HIGH_PRIORITY) if has_graphs else None
-        self.decode_step = DecodeStep(gpt, cache, state, self.buckets, device, self.graphs)
+        # they are short, and go before what the vocoder computes at the same time
+        calls = calls_on(device, config, HIGH_PRIORITY)
+        self.decode_step = DecodeStep(gpt, cache, state, self.buckets, device, calls)
         self.prefill_step = PrefillStep(gpt, cache, state, self.decode_step, config, device)
 
     @torch.inference_mode()
     def capture(self) -> None:
         """Captures every bucket, before the first pass."""
-        if self.graphs is not None:
-            self.prefill_step.capture()
-            self.decode_step.capture()
+        self.prefill_step.capture()
+        self.decode_step.capture()
 
     def prefill(self, sequences: tuple[Sequence, ...]) -> PendingCodes:
         params = [sequence.prompt.sampling for sequence in sequences]

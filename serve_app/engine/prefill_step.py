@@ -35,7 +35,7 @@ class Prefix:
 
 
 class PrefillStep:
-    """Reads prefixes to the latent of their first code, which `step` chooses. Replays graphs after `capture`."""
+    """Reads prefixes to the latent of their first code, which `step` chooses."""
 
     def __init__(
         self,
@@ -47,8 +47,7 @@ class PrefillStep:
         device: torch.device,
     ) -> None:
         self._gpt, self._cache, self._state, self._step, self._config = gpt, cache, state, step, config
-        buckets, self._graphs = step.buckets, step.graphs
-        self._buckets = buckets
+        buckets = self._buckets = step.buckets
         self._is_gpu = device.type == "cuda"
         sizes = [(num_prefixes(config, length)[-1], length) for length in buckets.prefixes]
         most = max(num for num, _ in sizes)
@@ -58,11 +57,10 @@ class PrefillStep:
 
     def capture(self) -> None:
         """The largest come first: the others fit into their memory."""
-        assert self._graphs is not None
         for length in reversed(self._buckets.prefixes):
             for num in reversed(num_prefixes(self._config, length)):
                 self._send([], num, length)
-                self._graphs.capture(self._forward, num, length)
+                self._step.calls.capture(self._forward, num, length)
 
     def run(self, prefixes: Sequence[Prefix]) -> None:
         """Into their slots, as good as new then, and the latents of their first codes to where `DecodeStep` looks."""
@@ -73,10 +71,7 @@ class PrefillStep:
         for part, length in self._parts(prefixes):
             num = fitting(num_prefixes(self._config, length), len(part))
             self._send(part, num, length)
-            if self._graphs is None:
-                self._forward(num, length)
-            else:
-                self._graphs.run(self._forward, num, length)
+            self._step.calls.run(self._forward, num, length)
 
     def _parts(self, prefixes: Sequence[Prefix]) -> Iterator[tuple[list[Prefix], int]]:
         """Those of one pass and its rows a prefix; like beside like, so that little is padding."""

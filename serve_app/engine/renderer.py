@@ -39,8 +39,7 @@ class Renderer:
         has_fixed_passes: bool | None = None,
     ) -> None:
         self._vocoder, self._config = vocoder, config
-        batch = 1 if config.is_deterministic else config.max_window_batch
-        self._batch = PassSize("render", batch, recorder=recorder)
+        self._batch = PassSize("render", config.windows_at_once, recorder=recorder)
         self._frames = PassSize("window", config.max_window_frames, least=MIN_WINDOW_FRAMES, recorder=recorder)
         self._pass = VocoderPass(vocoder, config, device, has_fixed_passes=has_fixed_passes)
         self._begun: deque[Rendering] = deque()

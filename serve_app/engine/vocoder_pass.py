@@ -17,7 +17,7 @@ from torch import Tensor
 from serve_app.engine.audio_stream import Window
 from serve_app.engine.buckets import fitting, powers
 from serve_app.engine.config import EngineConfig
-from serve_app.engine.cuda_graphs import CudaGraphs
+from serve_app.engine.cuda_graphs import calls_on
 from serve_app.model.config import CODE_STRIDE
 from serve_app.model.device import stream_of, to_device
 from serve_app.model.frames import MAX_SPEED, NUM_TAPS, Taps, tapped
@@ -104,22 +104,22 @@ class VocoderPass:
         is_gpu = device.type == "cuda"
         is_fixed = is_gpu if has_fixed_passes is None else has_fixed_passes
         self._stream = stream_of(device, "vocoder") if is_gpu else None
-        self._graphs = CudaGraphs(device) if is_gpu and config.uses_cuda_graphs else None
+        self._calls = calls_on(device, config)
         widths = config.widths if is_fixed else ()
         self._tables = {width: Table(vocoder, width, self._batches(width)[-1], device) for width in widths}
 
     def _batches(self, width: int) -> tuple[int, ...]:
         """Numbers of windows of a pass, ascending."""
-        most = 1 if self._config.is_deterministic else self._config.max_window_batch
-        return powers(max(1, min(most, self._config.max_render_frames // width)))
+        config = self._config
+        return powers(max(1, min(config.windows_at_once, config.max_render_frames // width)))
 
     @torch.inference_mode()
     def warm_up(self) -> None:
         """Makes a window of every usual width, or captures them all, so that no listener waits for its first."""
-        if self._graphs is not None:
+        if self._config.uses_cuda_graphs and self._stream is not None:
             for table in sorted(self._tables.values(), key=lambda each: -each.batch * each.width):
                 for batch in reversed(self._batches(table.width)):
-                    self._graphs.capture(self._vocode, table.width, batch)
+                    self._calls.capture(self._vocode, table.width, batch)
             return
         config = self._vocoder.config
         speaker = torch.zeros(1, config.speaker_width, device=self._device)
@@ -156,17 +156,11 @@ class VocoderPass:
         else:
             self._stream.wait_stream(torch.cuda.current_stream(self._device))
             with torch.cuda.stream(self._stream):
-                self._run(table.width, batch)
+                self._calls.run(self._vocode, table.width, batch)
                 table.host_samples[: len(windows)].copy_(table.samples[: len(windows)], non_blocking=True)
                 rendering = Rendering(windows, table.host_samples, self._stream.record_event())
         table.rendering = ref(rendering)
         return rendering
-
-    def _run(self, width: int, batch: int) -> None:
-        if self._graphs is None:
-            self._vocode(width, batch)
-        else:
-            self._graphs.run(self._vocode, width, batch)
 
     def _vocode(self, width: int, batch: int) -> None:
         """From a table's inputs to its samples."""

@@ -9,7 +9,7 @@ import torch
 from serve_app.engine import buckets
 from serve_app.engine.buckets import Buckets, fitting, num_prefixes
 from serve_app.engine.config import EngineConfig
-from serve_app.engine.cuda_graphs import Call
+from serve_app.engine.cuda_graphs import Call, Calls
 from serve_app.engine.model_runner import ModelRunner
 from serve_app.engine.sequence import Prompt, SamplingParams, Sequence, Status
 from serve_app.engine.step_codes import StepCodes
@@ -200,7 +200,7 @@ def test_engine_speaks_the_same_with_it(checkpoint: Checkpoint) -> None:
         assert largest_difference(one.samples, other.samples) < 1e-4
 
 
-class Captured:
+class Captured(Calls):
     """In place of graphs: runs what is captured at once, as their warm-up does, and only that later."""
 
     def __init__(self) -> None:
@@ -226,7 +226,7 @@ def test_capture_takes_in_every_shape_and_touches_no_slot(checkpoint: Checkpoint
     before = [tensor[..., :NUM_SLOTS, :].clone() for tensor in _kept(runner)]
     fixed = runner._fixed
     assert fixed is not None
-    fixed.graphs = fixed.decode_step.graphs = fixed.prefill_step._graphs = graphs  # type: ignore[assignment]
+    fixed.decode_step.calls = graphs
     runner.warm_up()
     after = [tensor[..., :NUM_SLOTS, :] for tensor in _kept(runner)]
     assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))

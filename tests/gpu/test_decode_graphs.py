@@ -51,8 +51,10 @@ def _captured(checkpoint: Checkpoint, compute: Compute, config: EngineConfig = C
 
 
 def _graphs(runner: ModelRunner) -> CudaGraphs:
-    assert runner._fixed is not None and runner._fixed.graphs is not None
-    return runner._fixed.graphs
+    assert runner._fixed is not None
+    graphs = runner._fixed.decode_step.calls
+    assert isinstance(graphs, CudaGraphs)
+    return graphs
 
 
 def _num_buckets(runner: ModelRunner, config: EngineConfig = CONFIG) -> int:

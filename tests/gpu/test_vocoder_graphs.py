@@ -8,6 +8,7 @@ import torch
 
 from serve_app.engine.audio_stream import AudioStream
 from serve_app.engine.config import EngineConfig
+from serve_app.engine.cuda_graphs import CudaGraphs
 from serve_app.engine.renderer import Renderer
 from serve_app.engine.sequence import STREAMING_CHUNKS, WHOLE, Prompt, SamplingParams
 from serve_app.engine.vocoder_pass import VocoderPass
@@ -55,7 +56,7 @@ def test_replayed_window_equals_the_vocoders(checkpoint: Checkpoint, compute: Co
     renderer = Renderer(vocoder, CONFIG, GPU)
     captured, plain = (VocoderPass(vocoder, CONFIG, GPU, has_fixed_passes=is_fixed) for is_fixed in (True, False))
     captured.warm_up()
-    assert captured._graphs is not None and len(captured._graphs) > 30
+    assert isinstance(captured._calls, CudaGraphs) and len(captured._calls) > 30
     begun = []
     for seed in range(60):
         width = chance.choice(CONFIG.widths)
