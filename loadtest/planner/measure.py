@@ -22,16 +22,15 @@ from loadtest.planner.profile import DecodeStep, Measured, Profile, VocoderPass
 from loadtest.server import serving
 from serve_app.bench.gpu_step import running_sequences
 from serve_app.bench.machine import machine
-from serve_app.engine import sequence as engine_sequence
 from serve_app.engine.config import EngineConfig
-from serve_app.engine.model_runner import ModelRunner
 from serve_app.engine.sequence import PREFIX_EXTRA_ROWS, STREAMING_CHUNKS
+from serve_app.engine.step_codes import PendingCodes
 from serve_app.model.checkpoint import Checkpoint, load_checkpoint
 from serve_app.model.conditioning import VoiceEncoder
 from serve_app.model.device import Compute, choose_compute
 from serve_app.model.vocoder import Vocoder
 from serve_app.settings import Settings
-from serve_app.speech.engine_setup import build_runner, engine_config, use_cpu, use_gpu
+from serve_app.speech.engine_setup import build_runner, engine_config, use_device
 
 Echo = Callable[[str], None]
 
@@ -49,10 +48,7 @@ DEADLINE_S = 300.0
 def measure_profile(settings: Settings, name: str, echo: Echo) -> Profile:
     """Takes some minutes of a quiet machine. Raises `StartupError` where the service does not start."""
     compute = choose_compute(settings.device, settings.dtype, settings.quantization)
-    if compute.device.type == "cpu":
-        use_cpu(settings.num_threads)
-    else:
-        use_gpu(is_deterministic=False)
+    use_device(settings, compute)
     checkpoint = load_checkpoint(
         settings.model, accept_cpml=settings.accept_cpml, cache_dir=settings.model_cache, progress=lambda _: None
     )
@@ -113,12 +109,12 @@ def _gpt(
     steps = []
     for batch in _batches(config.max_slots):
         for length in LENGTHS:
-            seconds = _mean_s(partial(_decode, runner, running_sequences(shapes, batch, length)), compute)
+            seconds = _mean_s(partial(_waited, runner.decode, running_sequences(shapes, batch, length)), compute)
             steps.append(DecodeStep(batch=batch, cached=length, seconds=seconds))
         echo(f"step of {batch}: {', '.join(f'{1e3 * each.seconds:.2f}' for each in steps[-len(LENGTHS) :])} ms")
     prefix = NUM_TOKENS + PREFIX_EXTRA_ROWS
     few, many = (
-        _mean_s(partial(_prefill, runner, running_sequences(shapes, num, prefix)), compute)
+        _mean_s(partial(_waited, runner.prefill, running_sequences(shapes, num, prefix)), compute)
         for num in (min(PREFILLS[0], config.max_slots), min(PREFILLS[1], config.max_slots))
     )
     num_more = (min(PREFILLS[1], config.max_slots) - 1) * prefix
@@ -127,12 +123,8 @@ def _gpt(
     return steps, (max(0.0, few - row_s * prefix), row_s)
 
 
-def _decode(runner: ModelRunner, sequences: tuple[engine_sequence.Sequence, ...]) -> None:
-    runner.decode(sequences).wait()
-
-
-def _prefill(runner: ModelRunner, sequences: tuple[engine_sequence.Sequence, ...]) -> None:
-    runner.prefill(sequences).wait()
+def _waited(begin: Callable[[Any], PendingCodes], sequences: Any) -> None:
+    begin(sequences).wait()
 
 
 @torch.inference_mode()

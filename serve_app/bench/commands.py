@@ -93,11 +93,11 @@ def bench_gpu(
     steps = _steps(profiled)
     from serve_app.bench.gpu_step import Sizes, gpu_table, ways_of
     from serve_app.model.device import choose_compute
-    from serve_app.speech.engine_setup import engine_config, use_gpu
+    from serve_app.speech.engine_setup import engine_config, use_device
 
     options = make_settings(model=model, device="cuda", dtype=dtype)
     compute = choose_compute(options.device, options.dtype, options.quantization)
-    use_gpu(is_deterministic=False)
+    use_device(options, compute)
     for line in gpu_table(_loaded(options), compute, ways_of(engine_config(options, compute)), Sizes(profiled=steps)):
         typer.echo(line)
 
@@ -113,14 +113,11 @@ def bench_open_loop(
     from serve_app.bench.open_loop import open_loop_table
     from serve_app.bench.worker import made_up_voice
     from serve_app.model.device import choose_compute
-    from serve_app.speech.engine_setup import build_engine, engine_config, use_cpu, use_gpu, warm_up
+    from serve_app.speech.engine_setup import build_engine, engine_config, use_device, warm_up
 
     options = make_settings(model=model, dtype=dtype)
     compute = choose_compute(options.device, options.dtype, options.quantization)
-    if compute.device.type == "cuda":
-        use_gpu(is_deterministic=options.deterministic)
-    else:
-        use_cpu(options.num_threads)
+    use_device(options, compute)
     checkpoint = _loaded(options)
     voice = made_up_voice(checkpoint)
     engine = build_engine(checkpoint, compute, engine_config(options, compute))

@@ -7,7 +7,7 @@ from serve_app.engine.config import EngineConfig
 from serve_app.engine.cuda_graphs import HIGH_PRIORITY, calls_on
 from serve_app.engine.decode_step import DecodeStep, StepRow
 from serve_app.engine.kv_cache import KvCache
-from serve_app.engine.prefill_step import PrefillStep, Prefix
+from serve_app.engine.prefill_step import PrefillStep
 from serve_app.engine.sampler import SamplingRows, top_k_of
 from serve_app.engine.sequence import PREFIX_EXTRA_ROWS, Sequence
 from serve_app.engine.slots import SlotState
@@ -40,13 +40,7 @@ class FixedPasses:
         rows = [self._row(sequence, 0, 0) for sequence in sequences]
         slots = to_device(torch.tensor([row.slot for row in rows]), self._device)
         self._state.sampling.write(slots, SamplingRows.of(params, self._vocabulary, self._device))
-        prompts = [sequence.prompt for sequence in sequences]
-        self.prefill_step.run(
-            [
-                Prefix(row.slot, prompt.text_tokens, prompt.voice.cond_latents)
-                for row, prompt in zip(rows, prompts, strict=True)
-            ]
-        )
+        self.prefill_step.run(sequences)
         return self.decode_step.choose(rows)
 
     def decode(self, sequences: tuple[Sequence, ...]) -> PendingCodes:

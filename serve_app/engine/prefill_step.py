@@ -1,37 +1,23 @@
-"""Prefixes read as a GPU wants it: fixed shapes over memory that stays where it is. Knows slots, not sequences.
+"""Prefixes read as a GPU wants it: fixed shapes over memory that stays where it is.
 
 A pass reads so many prefixes of so many rows each. Rows past a prefix's end, and prefixes that fill up a pass, compute
 something nobody reads: the former stand in their slot behind what will be overwritten before it is read, the latter in
 the scratch slot.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from collections.abc import Sequence as Several
 
 import torch
-from torch import Tensor
 
 from serve_app.engine.buckets import fitting, num_prefixes
 from serve_app.engine.config import EngineConfig
 from serve_app.engine.decode_step import DecodeStep
 from serve_app.engine.kv_cache import KvCache
-from serve_app.engine.sequence import PREFIX_EXTRA_ROWS
+from serve_app.engine.sequence import Sequence
 from serve_app.engine.slots import SlotState
 from serve_app.model.config import NUM_CONDITIONING_LATENTS
 from serve_app.model.gpt import Gpt
-
-
-@dataclass(frozen=True)
-class Prefix:
-    """What is read into a slot."""
-
-    slot: int
-    text_tokens: tuple[int, ...]
-    cond_latents: Tensor  # [32, width], on the host
-
-    @property
-    def num_rows(self) -> int:
-        return len(self.text_tokens) + PREFIX_EXTRA_ROWS
 
 
 class PrefillStep:
@@ -62,42 +48,42 @@ class PrefillStep:
                 self._send([], num, length)
                 self._step.calls.capture(self._forward, num, length)
 
-    def run(self, prefixes: Sequence[Prefix]) -> None:
-        """Into their slots, as good as new then, and the latents of their first codes to where `DecodeStep` looks."""
-        ill = self._step.ill.intersection(prefix.slot for prefix in prefixes)
+    def run(self, sequences: Several[Sequence]) -> None:
+        """Their prefixes, into slots as good as new then; latents of first codes to where `DecodeStep` looks."""
+        ill = self._step.ill.intersection(sequence.slot for sequence in sequences)
         if ill:
             self._cache.clear(sorted(ill))
             self._step.ill -= ill
-        for part, length in self._parts(prefixes):
+        for part, length in self._parts(sequences):
             num = fitting(num_prefixes(self._config, length), len(part))
             self._send(part, num, length)
             self._step.calls.run(self._forward, num, length)
 
-    def _parts(self, prefixes: Sequence[Prefix]) -> Iterator[tuple[list[Prefix], int]]:
+    def _parts(self, sequences: Several[Sequence]) -> Iterator[tuple[list[Sequence], int]]:
         """Those of one pass and its rows a prefix; like beside like, so that little is padding."""
-        left = sorted(prefixes, key=lambda prefix: prefix.num_rows)
+        left = sorted(sequences, key=lambda sequence: sequence.num_prefix_rows)
         while left:
-            length = fitting(self._buckets.prefixes, left[-1].num_rows)
+            length = fitting(self._buckets.prefixes, left[-1].num_prefix_rows)
             most = num_prefixes(self._config, length)[-1]
             yield left[-most:], length
             del left[-most:]
 
-    def _send(self, prefixes: Sequence[Prefix], num: int, length: int) -> None:
+    def _send(self, sequences: Several[Sequence], num: int, length: int) -> None:
         """Two copies for all inputs. What fills up a pass is a prefix of no text in the scratch slot."""
         host = torch.zeros(_num_inputs(num, length), dtype=torch.int64, pin_memory=self._is_gpu)
         inputs = host.numpy()
         text, slots, lengths = inputs[: -2 * num].reshape(num, -1), inputs[-2 * num : -num], inputs[-num:]
         slots[:], lengths[:] = self._buckets.rows[-1], length
         start, stop = self._gpt.config.start_text_token, self._gpt.config.stop_text_token
-        for row, prefix in enumerate(prefixes):
-            tokens = (start, *prefix.text_tokens, stop)
+        for row, sequence in enumerate(sequences):
+            tokens = (start, *sequence.prompt.text_tokens, stop)
             text[row, : len(tokens)] = tokens
-            slots[row], lengths[row] = prefix.slot, prefix.num_rows
+            slots[row], lengths[row] = sequence.slot, sequence.num_prefix_rows
         self._inputs[: len(host)].copy_(host, non_blocking=True)
-        if prefixes:
-            latents = torch.empty(len(prefixes), *self._cond_latents.shape[1:], pin_memory=self._is_gpu)
-            torch.stack([prefix.cond_latents.float() for prefix in prefixes], out=latents)
-            self._cond_latents[: len(prefixes)].copy_(latents, non_blocking=True)
+        if sequences:
+            latents = torch.empty(len(sequences), *self._cond_latents.shape[1:], pin_memory=self._is_gpu)
+            torch.stack([sequence.prompt.voice.cond_latents.float() for sequence in sequences], out=latents)
+            self._cond_latents[: len(sequences)].copy_(latents, non_blocking=True)
 
     def _forward(self, num: int, length: int) -> None:
         inputs = self._inputs[: _num_inputs(num, length)]

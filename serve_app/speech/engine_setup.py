@@ -54,6 +54,14 @@ def use_gpu(*, is_deterministic: bool) -> None:
     torch.backends.cudnn.deterministic = is_deterministic
 
 
+def use_device(settings: Settings, compute: Compute) -> None:
+    """Prepares this process to compute there."""
+    if compute.device.type == "cpu":
+        use_cpu(settings.num_threads)
+    else:
+        use_gpu(is_deterministic=settings.deterministic)
+
+
 def engine_config(settings: Settings, compute: Compute) -> EngineConfig:
     """The engine's bounds for this device."""
     is_cpu = compute.device.type == "cpu"

@@ -23,7 +23,7 @@ from serve_app.model.conditioning import VoiceEncoder
 from serve_app.model.device import choose_compute, taken_bytes
 from serve_app.model.tokenizer import Tokenizer
 from serve_app.settings import Settings
-from serve_app.speech.engine_setup import build_engine, engine_config, use_cpu, use_gpu, warm_up
+from serve_app.speech.engine_setup import build_engine, engine_config, use_device, warm_up
 from serve_app.speech.request import DEFAULT_VOICE
 from serve_app.speech.service import SpeechService
 from serve_app.speech.voice_room import VoiceRoom
@@ -52,10 +52,7 @@ def _load_service(settings: Settings, progress: Progress, recorder: Metrics) -> 
     file = settings.pronunciations_file
     dictionary = Dictionary() if file is None else Dictionary.read(file)
     compute = choose_compute(settings.device, settings.dtype, settings.quantization)
-    if compute.device.type == "cpu":
-        use_cpu(settings.num_threads)
-    else:
-        use_gpu(is_deterministic=settings.deterministic)
+    use_device(settings, compute)
     started_s, bytes_before = time.monotonic(), taken_bytes(compute.device)
     checkpoint = load_checkpoint(
         settings.model, accept_cpml=settings.accept_cpml, cache_dir=settings.model_cache, progress=progress
