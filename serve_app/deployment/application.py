@@ -10,7 +10,8 @@ from starlette.types import ASGIApp
 from serve_app import logs
 from serve_app.api.app import create_app
 from serve_app.deployment.autoscaling import autoscaling_config
-from serve_app.deployment.backend import ENGINE_NAME, EngineBackend
+from serve_app.deployment.backend import EngineBackend
+from serve_app.deployment.presence import ENGINE_NAME
 from serve_app.deployment.ray_metrics import RayExporter
 from serve_app.deployment.replica import PLAIN, EngineReplica
 from serve_app.errors import SettingsError

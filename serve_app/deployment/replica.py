@@ -11,8 +11,9 @@ from serve_app import logs
 from serve_app.audio.pcm import Recording
 from serve_app.deployment.affinity import LoadedModels
 from serve_app.deployment.autoscaling import load_report
+from serve_app.deployment.gone import ReplicaFailed
 from serve_app.deployment.ray_metrics import RayExporter
-from serve_app.errors import EngineFailed, ServiceError, Unavailable
+from serve_app.errors import EngineFailed, ServiceError
 from serve_app.metrics import Metrics
 from serve_app.settings import Settings
 from serve_app.shelf.loaded import ServiceLoader
@@ -22,8 +23,6 @@ from serve_app.voices.info import PreparedVoice
 
 logger = logging.getLogger(__name__)
 
-LOST_MESSAGE = "The engine replica that spoke this request is gone; a new one is started, try again."
-LOST_RETRY_AFTER_S = 5.0
 PLAIN = "%(message)s"  # Ray passes the lines of a replica on with a prefix of its own
 END_DELAY_S = 1.0  # of a replica whose engine failed
 
@@ -50,7 +49,7 @@ class EngineReplica:
                     yield chunk
         except EngineFailed as error:
             self._end_soon(error)
-            yield Unavailable(LOST_MESSAGE, retry_after_s=LOST_RETRY_AFTER_S)
+            yield ReplicaFailed()
         except ServiceError as error:
             yield error
 
@@ -60,7 +59,7 @@ class EngineReplica:
             return await self._service.prepare_voice(recordings, is_style=is_style)
         except EngineFailed as error:
             self._end_soon(error)
-            return Unavailable(LOST_MESSAGE, retry_after_s=LOST_RETRY_AFTER_S)
+            return ReplicaFailed()
         except ServiceError as error:
             return error
 

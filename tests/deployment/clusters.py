@@ -17,9 +17,9 @@ from ray.serve.context import _get_global_client
 from ray.serve.schema import LoggingConfig, ServeDeploySchema
 
 from serve_app.audio.pcm import to_int16_bytes
-from serve_app.deployment.backend import ENGINE_NAME
 from serve_app.deployment.environment import SERVE_VARIABLES
 from serve_app.deployment.own_cluster import APP_NAME
+from serve_app.deployment.presence import ENGINE_NAME
 from serve_app.deployment.proxy import PROXY_CALLBACK, PROXY_CALLBACK_VARIABLE
 from serve_app.speech.request import one_turn
 from tests.deployment.cluster_app import GAIN

@@ -1,8 +1,10 @@
 """What a lost replica means for a request, with a handle that does as it is told."""
 
 import asyncio
+import contextvars
 import dataclasses
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import aclosing
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,15 +14,17 @@ from ray.exceptions import RayActorError
 from ray.serve.exceptions import BackPressureError
 
 from serve_app.audio.pcm import Recording
-from serve_app.deployment import backend as backend_module
+from serve_app.deployment import presence
 from serve_app.deployment.backend import EngineBackend
-from serve_app.errors import ModelUnavailable, Overloaded, ReferenceTooShort, ServiceError, Unavailable
+from serve_app.deployment.gone import ReplicaFailed
+from serve_app.errors import ModelUnavailable, OutOfMemory, Overloaded, ReferenceTooShort, ServiceError, Unavailable
 from serve_app.speech.request import AudioChunk, ServiceStatus, SpeechRequest, one_turn
 from serve_app.voices.info import PreparedVoice
 
 REQUEST = one_turn("Hello", "en")
 CHUNKS = [AudioChunk(np.full(4, value, dtype=np.float32), 0, 0) for value in (1.0, 2.0)]
 Item = AudioChunk | ServiceError | Exception
+SERVES_REQUEST = contextvars.ContextVar("what Serve knows a call's request by", default="none")
 
 
 class Answer:
@@ -44,15 +48,16 @@ class Handle:
     """Gives one answer after another."""
 
     def __init__(self, *answers: list[Item]) -> None:
-        self._answers = [Answer(items) for items in answers]
+        self.answers = [Answer(items) for items in answers]
         self.num_asked = self.num_asked_status = 0
         self.model_ids: list[str] = []  # that requests were sent with
         self.num_sick = 0  # replicas asked first that say they are not ready
         self.hangs = False  # too busy to say how it is
+        self.asked_for: list[str] = []  # the request of each call, as Serve knows it
         self.max_questions = 100  # at once: more are dropped by Ray
         self._num_questions = 0
         self.stream = SimpleNamespace(remote=self._stream)
-        self.status = SimpleNamespace(remote=self._status)
+        self.status = SimpleNamespace(remote=self._ask_status)
 
     def options(self, **options: Any) -> "Handle":
         self.model_ids += [options["multiplexed_model_id"]] if "multiplexed_model_id" in options else []
@@ -61,7 +66,12 @@ class Handle:
     def _stream(self, request: SpeechRequest) -> Answer:
         assert request.turns == REQUEST.turns
         self.num_asked += 1
-        return self._answers[self.num_asked - 1]
+        self.asked_for.append(SERVES_REQUEST.get())
+        return self.answers[self.num_asked - 1]
+
+    def _ask_status(self, model: str | None = None) -> Coroutine[Any, Any, Any]:
+        self.asked_for.append(SERVES_REQUEST.get())
+        return self._status(model)
 
     async def _status(self, model: str | None = None) -> Any:
         self.num_asked_status += 1
@@ -94,7 +104,7 @@ def test_request_that_has_sent_nothing_goes_to_another_replica() -> None:
     [
         ([[CHUNKS[0], RayActorError()]], 1),  # what was heard is never said again
         ([[RayActorError()], [RayActorError()]], 2),
-        ([[Unavailable("its engine failed", retry_after_s=1.0)]], 1),  # this request may be what broke it
+        ([[ReplicaFailed()]], 1),  # this request may be what broke it
     ],
 )
 def test_request_is_unavailable_where_another_replica_would_not_mend_it(
@@ -116,10 +126,15 @@ def test_one_sick_replica_does_not_make_the_service_unready(num_sick: int, is_re
 
 
 @pytest.fixture
-def running(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Serve's controller calls the engine running, whatever it answers."""
-    monkeypatch.setattr(backend_module, "STATUS_TIMEOUT_S", 0.05)
-    monkeypatch.setattr(backend_module, "_is_an_engine_running", lambda: True)
+def running(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Serve's controller counts one engine running, or as many as it is told to, whatever they answer."""
+    monkeypatch.setattr(presence, "STATUS_TIMEOUT_S", 0.05)
+
+    def count(num: int) -> None:
+        monkeypatch.setattr(presence, "_num_engines_running", lambda: num)
+
+    count(1)
+    return count
 
 
 @pytest.mark.usefixtures("running")
@@ -139,24 +154,116 @@ def test_probes_of_a_busy_engine_see_it_ready_and_hold_no_request_up() -> None:
     asyncio.run(ask())
 
 
-@pytest.mark.usefixtures("running")
-def test_silence_is_business_at_first_contact_and_loss_after_a_loss() -> None:
-    handle = Handle([CHUNKS[0], RayActorError()])
+@pytest.mark.parametrize(("num_running", "is_heard"), [(0, False), (1, True)])
+def test_who_meets_silence_first_queues_where_an_engine_runs(
+    running: Callable[[int], None], num_running: int, is_heard: bool
+) -> None:
+    handle = Handle(list(CHUNKS))
+    handle.hangs = True
+    running(num_running)
+    if is_heard:
+        assert _heard(handle) == [1.0, 2.0]
+        return
+    with pytest.raises(Unavailable):
+        _heard(handle)
+    assert handle.num_asked == 0
+
+
+@pytest.mark.parametrize(
+    ("num_running", "unnoticed_s", "is_heard"),
+    [
+        (1, 60.0, False),  # it may be the lost one
+        (2, 60.0, True),
+        (1, 0.0, True),  # the controller knows of the loss by now: another one
+    ],
+)
+@pytest.mark.parametrize("loss", [RayActorError(), ReplicaFailed()])
+def test_silence_after_a_loss(
+    running: Callable[[int], None],
+    monkeypatch: pytest.MonkeyPatch,
+    num_running: int,
+    unnoticed_s: float,
+    is_heard: bool,
+    loss: Exception,
+) -> None:
+    monkeypatch.setattr(presence, "LOSS_UNNOTICED_S", unnoticed_s)
+    running(num_running)
+    handle = Handle([CHUNKS[0], loss], list(CHUNKS))
 
     async def ask() -> None:
         backend = EngineBackend(handle)  # type: ignore[arg-type]
-        handle.hangs = True
-        with pytest.raises(Overloaded):
-            [chunk async for chunk in backend.stream(REQUEST)]
-        handle.hangs = False
         with pytest.raises(Unavailable):
             [chunk async for chunk in backend.stream(REQUEST)]  # is lost while it is heard
         handle.hangs = True
-        with pytest.raises(Unavailable):
-            [chunk async for chunk in backend.stream(REQUEST)]
+        if is_heard:
+            assert (await backend.status()).is_ready
+            assert [chunk async for chunk in backend.stream(REQUEST)] == CHUNKS
+            return
+        for ask in (backend.status(), anext(backend.stream(REQUEST))):
+            with pytest.raises(Unavailable):
+                await ask
 
     asyncio.run(ask())
-    assert handle.num_asked == 1
+    assert handle.num_asked == 1 + is_heard
+
+
+@pytest.mark.usefixtures("running")
+def test_replica_that_had_no_memory_for_a_request_is_not_lost() -> None:
+    handle = Handle([OutOfMemory("no memory", retry_after_s=1.0)], list(CHUNKS))
+
+    async def ask() -> None:
+        backend = EngineBackend(handle)  # type: ignore[arg-type]
+        with pytest.raises(OutOfMemory):
+            [chunk async for chunk in backend.stream(REQUEST)]
+        handle.hangs = True
+        assert [chunk async for chunk in backend.stream(REQUEST)] == CHUNKS
+
+    asyncio.run(ask())
+
+
+def test_no_call_is_known_to_serve_as_the_requests() -> None:
+    """It would be cancelled before the request's own task is, and a question that others wait for with it."""
+    handle = Handle(list(CHUNKS))
+
+    async def ask() -> None:
+        SERVES_REQUEST.set("a request")
+        backend = EngineBackend(handle)  # type: ignore[arg-type]
+        assert (await backend.status()).is_ready
+        assert [chunk async for chunk in backend.stream(REQUEST)] == CHUNKS
+
+    asyncio.run(ask())
+    assert handle.asked_for == ["none", "none"]
+
+
+def test_who_leaves_cancels_what_was_asked() -> None:
+    handle = Handle(list(CHUNKS))
+    is_preparing, was_cancelled = asyncio.Event(), asyncio.Event()
+
+    async def prepare(recordings: list[Recording], is_style: bool) -> PreparedVoice:
+        is_preparing.set()
+        try:
+            await asyncio.sleep(60.0)
+        except asyncio.CancelledError:
+            was_cancelled.set()
+            raise
+        return PREPARED
+
+    async def ask() -> None:
+        backend = EngineBackend(handle)  # type: ignore[arg-type]
+        async with aclosing(backend.stream(REQUEST)) as chunks:
+            await anext(chunks)
+        assert handle.answers[0].is_cancelled
+        handle.prepare_voice = SimpleNamespace(  # type: ignore[attr-defined]
+            remote=lambda *asked: asyncio.get_running_loop().create_task(prepare(*asked))
+        )
+        asking = asyncio.create_task(backend.prepare_voice(RECORDINGS, is_style=True))
+        await is_preparing.wait()
+        asking.cancel()
+        await asyncio.wait_for(was_cancelled.wait(), 5.0)
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+
+    asyncio.run(ask())
 
 
 @pytest.mark.usefixtures("running")
@@ -217,7 +324,9 @@ def test_recordings_are_prepared_by_another_replica_where_one_is_lost(
             raise answer
         return answer
 
-    handle.prepare_voice = SimpleNamespace(remote=prepare)  # type: ignore[attr-defined]
+    handle.prepare_voice = SimpleNamespace(  # type: ignore[attr-defined]
+        remote=lambda *given: asyncio.get_running_loop().create_task(prepare(*given))
+    )
     ask = EngineBackend(handle).prepare_voice(RECORDINGS, is_style=True)  # type: ignore[arg-type]
     if isinstance(expected, PreparedVoice):
         assert asyncio.run(ask) is expected

@@ -17,8 +17,8 @@ from ray import serve
 from ray.cluster_utils import Cluster
 from ray.serve.context import _get_global_client
 
-from serve_app.deployment.backend import ENGINE_NAME
 from serve_app.deployment.own_cluster import APP_NAME
+from serve_app.deployment.presence import ENGINE_NAME
 from tests.deployment.clusters import MEMORY, Load, deploy, environment, num_replicas, report, start_serve, until
 
 pytestmark = [pytest.mark.ray, pytest.mark.long]

@@ -8,6 +8,20 @@ from tests.end_to_end.asking import Pcm, crowd, hear
 from tests.end_to_end.serving import Server, serving
 
 MANY = "1000"
+LOG_LINES_SHOWN = 200
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failed test shows the end of its servers' logs: a race that CI met once cannot be asked again."""
+    report = yield
+    if report.failed:
+        for name, value in getattr(item, "funcargs", {}).items():
+            if isinstance(value, Server):
+                report.sections.append((f"log of {name}", "\n".join(value.log.splitlines()[-LOG_LINES_SHOWN:])))
+    return report
 
 
 @pytest.fixture(scope="session")

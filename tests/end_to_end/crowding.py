@@ -32,13 +32,13 @@ class Outcome:
     refused: list[tuple[int, str]]
 
 
-def run_crowd(url: str, asked: list[Asked]) -> Outcome:
+def run_crowd(url: str, asked: list[Asked], num_leaving: int = NUM_LEAVING) -> Outcome:
     """All of `asked` at once, among clients that leave and requests that are refused."""
 
     async def run() -> Outcome:
         async with httpx.AsyncClient(base_url=url, timeout=180.0, limits=httpx.Limits(max_connections=None)) as client:
             listeners = [asyncio.create_task(_listen(client, each)) for each in asked]
-            others = [asyncio.create_task(_leave(client, number)) for number in range(NUM_LEAVING)]
+            others = [asyncio.create_task(_leave(client, number)) for number in range(num_leaving)]
             refusals = [asyncio.create_task(_be_refused(client, *bad[:2])) for bad in BAD_REQUESTS]
             await asyncio.gather(*others)
             return Outcome(await asyncio.gather(*listeners), await asyncio.gather(*refusals))

@@ -69,6 +69,13 @@ def test_clients_that_leave_free_every_slot(ray_server: Server) -> None:
     assert after.elapsed.total_seconds() < 2 * alone_s + 0.5
 
 
+def test_clients_that_leave_are_not_taken_for_lost_engines(ray_server: Server) -> None:
+    """Of a busy engine, whose queue the others would be refused at."""
+    outcome = run_crowd(ray_server.url, crowd()[:8], num_leaving=80)
+    assert len(outcome.heard) == 8
+    assert "lost an engine replica" not in ray_server.log
+
+
 def test_killed_engine_fails_what_ran_and_comes_back_by_itself(ray_server: Server) -> None:
     with ray_server.client() as client, ThreadPoolExecutor(5) as others:
         before = hear(client, CLONED)
