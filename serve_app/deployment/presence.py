@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from ray import serve
 from ray.exceptions import RayError
+from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle, DeploymentResponse
 
 from serve_app.deployment.calls import BUSY_RETRY_AFTER_S, called_apart, ray_errors_as_ours
@@ -35,6 +36,7 @@ class EnginePresence:
         self._lost_s = -LOSS_UNNOTICED_S
         self._last_status: ServiceStatus | None = None
         self._questions: dict[str | None, asyncio.Task[ServiceStatus]] = {}  # of each model
+        self._count: asyncio.Task[int] | None = None
 
     async def wait_for_one(self) -> None:
         """Returns where a replica is known to be there, and asks where none was met yet or one was lost: nobody queues
@@ -96,9 +98,16 @@ class EnginePresence:
         return status
 
     async def _is_one_running(self) -> bool:
-        """Soon after a loss one of those that run may be the lost one."""
-        is_loss_unnoticed = time.monotonic() - self._lost_s < LOSS_UNNOTICED_S
-        return await asyncio.to_thread(_num_engines_running) > int(is_loss_unnoticed)
+        """As Serve's controller counts them, soon after a loss without one that may be the lost one. Where it does not
+        answer either, as was known."""
+        if self._count is None or self._count.done():  # one at a time: each holds a thread for as long as it takes
+            self._count = asyncio.create_task(asyncio.to_thread(_num_engines_running), name="how many engines run")
+            self._count.add_done_callback(_saw_failure)
+        try:
+            num_running = await asyncio.wait_for(asyncio.shield(self._count), STATUS_TIMEOUT_S)
+        except (TimeoutError, RayError, RayServeException):
+            return self._is_known
+        return num_running > int(time.monotonic() - self._lost_s < LOSS_UNNOTICED_S)
 
     async def _ask_ready_one(self) -> ServiceStatus:
         """One replica among several may be sick, and about to end: that makes the service no less ready."""
@@ -129,7 +138,7 @@ def _silent() -> Silent:
     return Silent(message, retry_after_s=BUSY_RETRY_AFTER_S)
 
 
-def _saw_failure(question: asyncio.Task[ServiceStatus]) -> None:
+def _saw_failure(question: asyncio.Task[Any]) -> None:
     """Where every waiter has left, it is nobody's, and asyncio would complain."""
     if not question.cancelled():
         question.exception()

@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import dataclasses
+import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from ray.exceptions import RayActorError
-from ray.serve.exceptions import BackPressureError
+from ray.serve.exceptions import BackPressureError, RayServeException
 
 from serve_app.audio.pcm import Recording
 from serve_app.deployment import presence
@@ -205,6 +206,40 @@ def test_silence_after_a_loss(
 
     asyncio.run(ask())
     assert handle.num_asked == 1 + is_heard
+
+
+@pytest.mark.parametrize("raises", [False, True])
+def test_silence_while_the_controller_is_away_changes_nothing(
+    running: Callable[[int], None], monkeypatch: pytest.MonkeyPatch, raises: bool
+) -> None:
+    """And takes one thread however long it lasts."""
+    running(1)
+    is_back, num_asked = threading.Event(), 0
+
+    def ask_controller() -> int:
+        nonlocal num_asked
+        num_asked += 1
+        if raises:
+            raise RayServeException("it is away")
+        is_back.wait(10.0)
+        return 1
+
+    monkeypatch.setattr(presence, "_num_engines_running", ask_controller)
+
+    async def ask() -> None:
+        handle = Handle(list(CHUNKS))
+        backend, stranger = EngineBackend(handle), EngineBackend(handle)  # type: ignore[arg-type]
+        await backend.status()
+        handle.hangs = True
+        for _ in range(3):
+            assert (await backend.status()).is_ready
+        assert num_asked == (3 if raises else 1)
+        assert [chunk async for chunk in backend.stream(REQUEST)] == CHUNKS
+        with pytest.raises(Unavailable):
+            await anext(stranger.stream(REQUEST))
+        is_back.set()
+
+    asyncio.run(ask())
 
 
 @pytest.mark.usefixtures("running")
