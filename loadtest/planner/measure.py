@@ -20,8 +20,9 @@ import torch
 from loadtest.compare.listening import Text, listen
 from loadtest.planner.profile import DecodeStep, Measured, Profile, VocoderPass
 from loadtest.server import serving
-from serve_app.bench.gpu_step import running_sequences
 from serve_app.bench.machine import machine
+from serve_app.bench.passes import NUM_TOKENS, due_windows, running_sequences
+from serve_app.engine import vocoder_pass
 from serve_app.engine.config import EngineConfig
 from serve_app.engine.sequence import PREFIX_EXTRA_ROWS, STREAMING_CHUNKS
 from serve_app.engine.step_codes import PendingCodes
@@ -35,7 +36,6 @@ from serve_app.speech.engine_setup import build_runner, engine_config, use_devic
 Echo = Callable[[str], None]
 
 LENGTHS = (128, 256, 512)  # rows of the cache
-NUM_TOKENS = 30  # of a sentence whose prefix is read
 PREFILLS = (1, 4)  # sentences in a pass
 WINDOWS = (32, 64, 96, 128, 192, 256)  # frames; the first that a listener hears are 31
 REFERENCE_S, REFERENCE_RATE_HZ = 10.0, 22_050
@@ -127,22 +127,22 @@ def _waited(begin: Callable[[Any], PendingCodes], sequences: Any) -> None:
     begin(sequences).wait()
 
 
-@torch.inference_mode()
 def _vocoder(checkpoint: Checkpoint, compute: Compute, config: EngineConfig, echo: Echo) -> list[VocoderPass]:
-    shapes = checkpoint.config.vocoder
-    vocoder = Vocoder(shapes, checkpoint.tensors, device=compute.device, dtype=compute.dtype)
+    """From latents to samples on the host, at the engine's own widths, those that are captured among them."""
+    device = compute.device
+    vocoder = Vocoder(checkpoint.config.vocoder, checkpoint.tensors, device=device, dtype=compute.dtype)
+    vocoding = vocoder_pass.VocoderPass(vocoder, config, device)
+    vocoding.warm_up()
 
-    def seconds(batch: int, num_frames: int) -> float:
-        frames = torch.randn(batch, shapes.input_width, num_frames, device=compute.device)
-        speaker = torch.randn(batch, shapes.speaker_width, device=compute.device)
-        return _mean_s(lambda: vocoder(frames, speaker).cpu(), compute)
+    def measured(batch: int, num_frames: int) -> VocoderPass:
+        windows = due_windows(vocoder, config, device, batch, num_frames)
+        seconds = _mean_s(lambda: vocoding.begin(windows).samples(), compute)
+        return VocoderPass(frames=batch * num_frames, seconds=seconds)
 
     widths = sorted({min(width, config.max_window_frames) for width in WINDOWS})
-    passes = [VocoderPass(frames=width, seconds=seconds(1, width)) for width in widths]
-    for batch in _batches(config.max_window_batch):
-        if batch > 1:
-            num_frames = batch * widths[-1]
-            passes.append(VocoderPass(frames=num_frames, seconds=seconds(batch, widths[-1])))
+    passes = [measured(1, width) for width in widths]
+    most = vocoding.most_windows(widths[-1]) or config.max_window_batch
+    passes += [measured(batch, widths[-1]) for batch in _batches(most) if batch > 1]
     echo(f"vocoder: {', '.join(f'{each.frames} frames {1e3 * each.seconds:.1f} ms' for each in passes)}")
     return passes
 

@@ -12,29 +12,20 @@ import numpy as np
 import torch
 
 from serve_app.bench.gpu_profile import profile_table, synchronize
+from serve_app.bench.passes import NUM_TOKENS, due_windows, running_sequences
 from serve_app.bench.roofline import Ceilings, Floors
 from serve_app.engine.config import EngineConfig
 from serve_app.engine.model_runner import ModelRunner
-from serve_app.engine.renderer import Renderer
-from serve_app.engine.sequence import (
-    PREFIX_EXTRA_ROWS,
-    WHOLE,
-    Prompt,
-    SamplingParams,
-    Sequence,
-    Status,
-)
+from serve_app.engine.sequence import PREFIX_EXTRA_ROWS, Sequence
 from serve_app.engine.vocoder_pass import VocoderPass
 from serve_app.errors import StartupError
 from serve_app.model.checkpoint import Checkpoint
 from serve_app.model.conditioning import REFERENCE_RATE_HZ, VoiceEncoder
-from serve_app.model.config import CODE_RATE_HZ, NUM_CONDITIONING_LATENTS, GptConfig
+from serve_app.model.config import CODE_RATE_HZ, GptConfig
 from serve_app.model.device import Compute
 from serve_app.model.vocoder import Vocoder
 from serve_app.speech.engine_setup import build_runner
-from serve_app.voices.voice import VoiceLatents
 
-NUM_TOKENS = 30
 Ways = tuple[tuple[str, EngineConfig], ...]
 Times = dict[str, dict[tuple[int, int], float]]  # by way, sequences and rows
 
@@ -174,17 +165,6 @@ def _prefixes(times: Times, floors: Floors, sizes: Sizes) -> Iterator[str]:
         yield f"| {num} × {rows} | {' | '.join(cells)} |"
 
 
-def running_sequences(shapes: GptConfig, rows: int, length: int) -> tuple[Sequence, ...]:
-    """In the first slots, as if their last code but one filled the cache up to `length`."""
-    voice = VoiceLatents(torch.zeros(NUM_CONDITIONING_LATENTS, shapes.width), torch.zeros(1))
-    prompts = [Prompt(tuple(range(2, 2 + NUM_TOKENS)), voice, SamplingParams(seed=seed)) for seed in range(rows)]
-    num_codes = length - NUM_TOKENS - PREFIX_EXTRA_ROWS
-    return tuple(
-        Sequence(slot, prompt, status=Status.RUNNING, slot=slot, num_codes=num_codes)
-        for slot, prompt in enumerate(prompts)
-    )
-
-
 def _windows(checkpoint: Checkpoint, compute: Compute, ways: Ways, floors: Floors, sizes: Sizes) -> Iterator[str]:
     """From latents to samples on the host."""
     shapes, device = checkpoint.config.vocoder, compute.device
@@ -200,18 +180,9 @@ def _windows(checkpoint: Checkpoint, compute: Compute, ways: Ways, floors: Floor
     labels = [label for label, _ in ways]
     yield f"\n| windows × frames | {', ms | '.join(labels)}, ms | floor | ratio | audio s/s |"
     yield "| --- " * (len(labels) + 4) + "|"
-    renderer = Renderer(vocoder, ways[0][1], device, has_fixed_passes=False)
-    generator = torch.Generator().manual_seed(1)
     for batch, num_frames in sizes.windows:
-        windows = []
-        for _ in range(batch):
-            voice = VoiceLatents(torch.zeros(1, 1), torch.randn(shapes.speaker_width, generator=generator))
-            stream = renderer.open(Prompt((2,), voice, SamplingParams(), chunk_codes=WHOLE))
-            stream.complete(torch.randn(200, shapes.input_width, generator=generator).to(device))
-            stream.num_out = 100
-            windows.append(stream.next_window(num_frames))
-        assert {window.num_frames for window in windows} == {num_frames}
-        seconds = [median_s(device, sizes.repeats, lambda: each.begin(tuple(windows)).samples()) for each in passes]  # noqa: B023
+        windows = due_windows(vocoder, ways[0][1], device, batch, num_frames)
+        seconds = [median_s(device, sizes.repeats, lambda: each.begin(windows).samples()) for each in passes]  # noqa: B023
         floor_s, best_s = floors.window_s(batch * num_frames), min(seconds)
         cells = [f"{1e3 * each:.2f}" for each in (*seconds, floor_s)]
         audio_s = batch * num_frames * shapes.hop_length / shapes.output_sample_rate_hz

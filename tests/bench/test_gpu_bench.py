@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 
 from serve_app.bench import open_loop as open_loop_module
 from serve_app.bench.gpu_profile import profile_table
-from serve_app.bench.gpu_step import Sizes, gpu_table, running_sequences, ways_of
+from serve_app.bench.gpu_step import Sizes, gpu_table, ways_of
 from serve_app.bench.open_loop import HEADER, open_loop, open_loop_table
+from serve_app.bench.passes import running_sequences
 from serve_app.bench.roofline import Ceilings, Floors, vocoder_operations
 from serve_app.bench.worker import made_up_voice
 from serve_app.cli import app
