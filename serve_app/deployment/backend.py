@@ -1,15 +1,16 @@
 """What an ingress replica speaks to: the engine deployment behind its handle."""
 
 import logging
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+import time
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import aclosing, contextmanager
 from typing import Any, cast
 
 from ray.serve.handle import DeploymentHandle, DeploymentResponse, DeploymentResponseGenerator
 
 from serve_app.audio.pcm import Recording
 from serve_app.deployment.affinity import model_id
-from serve_app.deployment.calls import called_apart, ray_errors_as_ours
+from serve_app.deployment.calls import answered, called_apart, ray_errors_as_ours
 from serve_app.deployment.environment import is_grpc
 from serve_app.deployment.gone import ReplicaGone, ReplicaLost
 from serve_app.deployment.presence import EnginePresence
@@ -44,9 +45,8 @@ class EngineBackend:
                     has_begun = True
                     yield chunk
             return
-        except ReplicaGone as error:
-            self._presence.note_loss()
-            if has_begun or not isinstance(error, ReplicaLost):
+        except ReplicaLost:
+            if has_begun:
                 raise
         logger.warning("a request that had sent nothing goes to another engine replica")
         await self._presence.wait_for_one()
@@ -55,15 +55,18 @@ class EngineBackend:
                 yield chunk
 
     async def _chunks(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk]:
-        with ray_errors_as_ours():
+        engine = self._engine_for(request.model, self._streaming_engine)
+        has_begun = is_finished = False
+        with self._losses_noted(), ray_errors_as_ours():
             items = DeploymentResponseGenerator[AudioChunk | ServiceError]
-            engine = self._engine_for(request.model, self._streaming_engine)
             answer = cast(items, called_apart(engine.stream.remote, request))
-            is_finished = False
             try:
                 async for item in answer:
                     if isinstance(item, ServiceError):
                         raise item
+                    if not has_begun:
+                        self._presence.note_answer()
+                    has_begun = True
                     yield item
                 is_finished = True
             finally:
@@ -76,25 +79,27 @@ class EngineBackend:
         try:
             return await self._prepare(recordings, is_style)
         except ReplicaLost:
-            self._presence.note_loss()
-        await self._presence.wait_for_one()
-        return await self._prepare(recordings, is_style)
+            await self._presence.wait_for_one()
+            return await self._prepare(recordings, is_style)
 
     async def _prepare(self, recordings: Sequence[Recording], is_style: bool) -> PreparedVoice:
-        with ray_errors_as_ours():
+        prepare = self._engine_for(None, self._engine).prepare_voice
+        with self._losses_noted(), ray_errors_as_ours():
             answers = DeploymentResponse[PreparedVoice | ServiceError]
-            prepare = self._engine_for(None, self._engine).prepare_voice
-            answer = cast(answers, called_apart(prepare.remote, list(recordings), is_style))
-            is_finished = False
-            try:
-                made = await answer
-                is_finished = True
-            finally:
-                if not is_finished:
-                    answer.cancel()  # type: ignore[no-untyped-call]
-        if isinstance(made, ServiceError):
-            raise made
-        return made
+            voice = await answered(cast(answers, called_apart(prepare.remote, list(recordings), is_style)))
+            if isinstance(voice, ServiceError):
+                raise voice
+            return voice
+
+    @contextmanager
+    def _losses_noted(self) -> Generator[None]:
+        """Of the replica that is asked within."""
+        asked_s = time.monotonic()
+        try:
+            yield
+        except ReplicaGone:
+            self._presence.note_loss(asked_s)
+            raise
 
     def _engine_for(self, model: str | None, engine: DeploymentHandle[Any]) -> DeploymentHandle[Any]:
         """Where the model is loaded already, if there is room; a single one is everywhere."""

@@ -3,13 +3,17 @@
 import asyncio
 import contextvars
 import logging
+import uuid
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import ParamSpec, TypeVar
 
 import grpc
 from ray.exceptions import RayError, RayTaskError, TaskCancelledError
+from ray.serve.context import _get_serve_request_context, _serve_request_context
 from ray.serve.exceptions import BackPressureError, RayServeException
+from ray.serve.handle import DeploymentResponse
 
 from serve_app.deployment.gone import ReplicaLost
 from serve_app.errors import Overloaded, ServiceError
@@ -23,13 +27,33 @@ T = TypeVar("T")
 
 
 def called_apart(remote: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """A handle's answer, of a call that Serve does not know as the current request's.
+    """A handle's answer, of a call that Serve does not cancel with the current request; the rest of the request's
+    context, such as its id in Serve's logs, goes along.
 
     Serve cancels the calls of a request whose client leaves, and does so before that request's own task learns of it:
     there it looks like a lost replica, and a question that others wait for ends with who asked it first. So who calls
     cancels the answer it no longer wants.
     """
-    return contextvars.Context().run(remote, *args, **kwargs)
+
+    def call() -> T:
+        known = _get_serve_request_context()
+        apart = replace(known, _internal_request_id=uuid.uuid4().hex)
+        _serve_request_context.set(apart)  # type: ignore[arg-type]  # Serve leaves its type out
+        return remote(*args, **kwargs)
+
+    return contextvars.copy_context().run(call)
+
+
+async def answered(answer: DeploymentResponse[T]) -> T:
+    """What it gives; cancelled where nobody waits for it any more."""
+    is_finished = False
+    try:
+        result = await answer
+        is_finished = True
+    finally:
+        if not is_finished:
+            answer.cancel()  # type: ignore[no-untyped-call]
+    return result
 
 
 @contextmanager

@@ -2,9 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from functools import partial
 from typing import Any, cast
 
 from ray import serve
@@ -12,15 +10,19 @@ from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle, DeploymentResponse
 
-from serve_app.deployment.calls import BUSY_RETRY_AFTER_S, called_apart, ray_errors_as_ours
+from serve_app.deployment.calls import BUSY_RETRY_AFTER_S, answered, called_apart, ray_errors_as_ours
 from serve_app.deployment.gone import GONE_RETRY_AFTER_S, ReplicaLost
 from serve_app.errors import Overloaded, ServiceError, Unavailable
 from serve_app.speech.request import ServiceStatus
 
 ENGINE_NAME = "Engine"
-STATUS_TIMEOUT_S = 2.0
 STATUS_TRIES = 3
-LOSS_UNNOTICED_S = 30.0  # Serve's controller counts a dead replica among the running ones, a dead node's the longest
+SILENCE_S = 2.0  # without an answer: the engine is busy, or gone
+FIRST_ANSWER_TIMEOUT_S = 30.0  # for what nothing is known of yet
+QUESTION_TIMEOUT_S = 60.0  # its place in a busy engine's queue is kept for as long
+CONTROLLER_TIMEOUT_S = 10.0
+LOSS_UNNOTICED_S = 60.0  # Serve's controller counts a dead replica among those that speak, a dead node's the longest
+SPEAKING_STATES = frozenset({"RUNNING", "UPDATING", "RECOVERING", "PENDING_MIGRATION"})
 
 
 class Silent(Overloaded):
@@ -33,8 +35,8 @@ class EnginePresence:
     def __init__(self, engine: DeploymentHandle[Any]) -> None:
         self._engine = engine
         self._is_known = False  # one has answered since the start and since the last loss
-        self._lost_s = -LOSS_UNNOTICED_S
-        self._last_status: ServiceStatus | None = None
+        self._is_one_missing, self._lost_s = False, -QUESTION_TIMEOUT_S
+        self._last_status: ServiceStatus | None = None  # that was ready
         self._questions: dict[str | None, asyncio.Task[ServiceStatus]] = {}  # of each model
         self._count: asyncio.Task[int] | None = None
 
@@ -46,11 +48,17 @@ class EnginePresence:
         """
         if not self._is_known:
             with suppress(Silent):
-                await self._fresh()
+                await self._answer(None, patience_s=0.0)
 
-    def note_loss(self) -> None:
-        """Of a replica, as whoever called it met it."""
-        self._is_known, self._lost_s = False, time.monotonic()
+    def note_answer(self) -> None:
+        """A replica has answered just now."""
+        self._is_known, self._is_one_missing = True, False
+
+    def note_loss(self, asked_s: float) -> None:
+        """A replica was lost that was asked at `asked_s` (`time.monotonic`): before the last loss, it is the same."""
+        if asked_s >= self._lost_s:
+            self._is_known, self._is_one_missing, self._lost_s = False, True, time.monotonic()
+            self._questions.pop(None, None)  # which may have been the lost one's
 
     async def status(self, model: str | None = None) -> ServiceStatus:
         """As a replica says. Where all are too busy to answer, what they said last: only a busy engine is ready.
@@ -58,34 +66,19 @@ class EnginePresence:
         Raises `Unavailable` where no engine runs or the model cannot be loaded, `ModelNotFound`, and `Overloaded` where
         they are busy and have said nothing yet.
         """
-        if model is not None:
-            return await self._shared(model, partial(self._ask_of, model))
+        known = self._last_status if model is None else None
         try:
-            return await self._fresh()
+            return await self._answer(model, patience_s=0.0 if known else FIRST_ANSWER_TIMEOUT_S)
         except Overloaded:
-            if self._last_status is None:
+            if known is None:
                 raise
-            return self._last_status
+            return known
 
-    async def _fresh(self) -> ServiceStatus:
-        return await self._shared(None, self._ask)
-
-    async def _shared(self, model: str | None, ask: Callable[[], Coroutine[Any, Any, ServiceStatus]]) -> ServiceStatus:
-        """One question for all who wait for its answer: many would fill the queue that they ask about."""
-        question = self._questions.get(model)
-        if question is None or question.done():
-            question = self._questions[model] = asyncio.create_task(ask(), name="how is the engine")
-            question.add_done_callback(_saw_failure)
-        return await asyncio.shield(question)
-
-    async def _ask(self) -> ServiceStatus:
-        """What is known stays until an answer or a loss: others ask meanwhile."""
+    async def _answer(self, model: str | None, *, patience_s: float) -> ServiceStatus:
+        """`patience_s`: of a running engine's silence. Raises as `wait_for_one`, and `Silent`."""
+        question = self._question(model)
         try:
-            with ray_errors_as_ours():
-                status = await asyncio.wait_for(self._ask_ready_one(), STATUS_TIMEOUT_S)
-        except ReplicaLost:
-            self.note_loss()
-            raise
+            return await asyncio.wait_for(asyncio.shield(question), SILENCE_S)
         except (Overloaded, TimeoutError) as silence:
             if not await self._is_one_running():
                 self._is_known = False
@@ -93,8 +86,50 @@ class EnginePresence:
                 raise Unavailable(message, retry_after_s=GONE_RETRY_AFTER_S) from None
             if isinstance(silence, Overloaded):
                 raise
-            raise _silent() from None
-        self._is_known, self._last_status = True, status
+        try:
+            return await asyncio.wait_for(asyncio.shield(question), patience_s)
+        except TimeoutError:
+            message = "All engine replicas are too busy to answer; try again."
+            raise Silent(message, retry_after_s=BUSY_RETRY_AFTER_S) from None
+
+    def _question(self, model: str | None) -> asyncio.Task[ServiceStatus]:
+        """One for all who wait for its answer: many would fill the queue that they ask about, and one that is asked
+        anew would lose its place."""
+        question = self._questions.get(model)
+        if question is None or question.done():
+            ask = self._ask_ready_one() if model is None else self._ask(model)
+            question = self._questions[model] = asyncio.create_task(ask, name="how is the engine")
+            question.add_done_callback(_saw_failure)
+        return question
+
+    async def _ask_ready_one(self) -> ServiceStatus:
+        """One replica among several may be sick, and about to end: that makes the service no less ready."""
+        for tries_left in reversed(range(STATUS_TRIES)):
+            try:
+                status = await self._ask(None)
+            except ReplicaLost:
+                if not tries_left:
+                    raise
+            else:
+                if status.is_ready:
+                    self.note_answer()
+                    self._last_status = status
+                if status.is_ready or not tries_left:
+                    return status
+        raise AssertionError("the last try returns or raises")
+
+    async def _ask(self, model: str | None) -> ServiceStatus:
+        asked_s = time.monotonic()
+        try:
+            with ray_errors_as_ours():
+                answers = DeploymentResponse[ServiceStatus | ServiceError]
+                answer = cast(answers, called_apart(self._engine.status.remote, model))
+                status = await asyncio.wait_for(answered(answer), QUESTION_TIMEOUT_S)
+        except ReplicaLost:
+            self.note_loss(asked_s)
+            raise
+        if isinstance(status, ServiceError):
+            raise status
         return status
 
     async def _is_one_running(self) -> bool:
@@ -104,48 +139,22 @@ class EnginePresence:
             self._count = asyncio.create_task(asyncio.to_thread(_num_engines_running), name="how many engines run")
             self._count.add_done_callback(_saw_failure)
         try:
-            num_running = await asyncio.wait_for(asyncio.shield(self._count), STATUS_TIMEOUT_S)
+            timeout_s = SILENCE_S if self._is_known else CONTROLLER_TIMEOUT_S
+            num_running = await asyncio.wait_for(asyncio.shield(self._count), timeout_s)
         except (TimeoutError, RayError, RayServeException):
             return self._is_known
-        return num_running > int(time.monotonic() - self._lost_s < LOSS_UNNOTICED_S)
-
-    async def _ask_ready_one(self) -> ServiceStatus:
-        """One replica among several may be sick, and about to end: that makes the service no less ready."""
-        for _ in range(STATUS_TRIES - 1):
-            with suppress(RayError):
-                status = await self._ask_status()
-                if status.is_ready:
-                    return status
-        return await self._ask_status()
-
-    async def _ask_of(self, model: str) -> ServiceStatus:
-        try:
-            with ray_errors_as_ours():
-                return await asyncio.wait_for(self._ask_status(model), STATUS_TIMEOUT_S)
-        except TimeoutError:
-            raise _silent() from None
-
-    async def _ask_status(self, model: str | None = None) -> ServiceStatus:
-        answers = DeploymentResponse[ServiceStatus | ServiceError]
-        answer = await cast(answers, called_apart(self._engine.status.remote, model))
-        if isinstance(answer, ServiceError):
-            raise answer
-        return answer
+        return num_running > int(self._is_one_missing and time.monotonic() - self._lost_s < LOSS_UNNOTICED_S)
 
 
-def _silent() -> Silent:
-    message = "All engine replicas are too busy to answer; try again."
-    return Silent(message, retry_after_s=BUSY_RETRY_AFTER_S)
-
-
-def _saw_failure(question: asyncio.Task[Any]) -> None:
+def _saw_failure(task: asyncio.Task[Any]) -> None:
     """Where every waiter has left, it is nobody's, and asyncio would complain."""
-    if not question.cancelled():
-        question.exception()
+    if not task.cancelled():
+        task.exception()
 
 
 def _num_engines_running() -> int:
-    """As Serve's controller sees it, from inside a replica of the application."""
+    """That speak, as Serve's controller sees it, from inside a replica of the application."""
     application = serve.status().applications.get(serve.get_replica_context().app_name)
     engine = application.deployments.get(ENGINE_NAME) if application is not None else None
-    return sum(n for state, n in engine.replica_states.items() if state == "RUNNING") if engine is not None else 0
+    states = engine.replica_states.items() if engine is not None else ()
+    return sum(num for state, num in states if state in SPEAKING_STATES)

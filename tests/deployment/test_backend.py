@@ -1,10 +1,9 @@
 """What a lost replica means for a request, with a handle that does as it is told."""
 
 import asyncio
-import contextvars
 import dataclasses
 import threading
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import aclosing
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from ray.exceptions import RayActorError
+from ray.serve import context as serve_context
 from ray.serve.exceptions import BackPressureError, RayServeException
 
 from serve_app.audio.pcm import Recording
@@ -25,24 +25,38 @@ from serve_app.voices.info import PreparedVoice
 REQUEST = one_turn("Hello", "en")
 CHUNKS = [AudioChunk(np.full(4, value, dtype=np.float32), 0, 0) for value in (1.0, 2.0)]
 Item = AudioChunk | ServiceError | Exception
-SERVES_REQUEST = contextvars.ContextVar("what Serve knows a call's request by", default="none")
 
 
 class Answer:
     """A response of Ray: its items, where an exception is raised."""
 
     def __init__(self, items: list[Item]) -> None:
-        self._items = items
+        self.items = items
         self.is_cancelled = False
 
     async def __aiter__(self) -> AsyncGenerator[Any]:
-        for item in self._items:
+        for item in self.items:
             if isinstance(item, Exception) and not isinstance(item, ServiceError):
                 raise item
             yield item
 
     def cancel(self) -> None:
         self.is_cancelled = True
+
+
+class Reply:
+    """A response of Ray with one value, which goes on being made whether it is awaited or not."""
+
+    def __init__(self, making: Coroutine[Any, Any, Any]) -> None:
+        self._task = asyncio.get_running_loop().create_task(making)
+        self.is_cancelled = False
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return asyncio.shield(self._task).__await__()
+
+    def cancel(self) -> None:
+        self.is_cancelled = True
+        self._task.cancel()
 
 
 class Handle:
@@ -54,7 +68,9 @@ class Handle:
         self.model_ids: list[str] = []  # that requests were sent with
         self.num_sick = 0  # replicas asked first that say they are not ready
         self.hangs = False  # too busy to say how it is
-        self.asked_for: list[str] = []  # the request of each call, as Serve knows it
+        self.delay_s = 0.0  # of what it says of itself
+        self.replies: list[Reply] = []
+        self.asked_for: list[tuple[str, str]] = []  # the request of each call, in Serve's logs and to cancel
         self.max_questions = 100  # at once: more are dropped by Ray
         self._num_questions = 0
         self.stream = SimpleNamespace(remote=self._stream)
@@ -67,12 +83,23 @@ class Handle:
     def _stream(self, request: SpeechRequest) -> Answer:
         assert request.turns == REQUEST.turns
         self.num_asked += 1
-        self.asked_for.append(SERVES_REQUEST.get())
+        self._note_request()
         return self.answers[self.num_asked - 1]
 
-    def _ask_status(self, model: str | None = None) -> Coroutine[Any, Any, Any]:
-        self.asked_for.append(SERVES_REQUEST.get())
-        return self._status(model)
+    def _note_request(self) -> None:
+        context = serve_context._get_serve_request_context()
+        self.asked_for.append((context.request_id, context._internal_request_id))
+
+    def _reply(self, making: Coroutine[Any, Any, Any]) -> Reply:
+        self._note_request()
+        self.replies.append(Reply(making))
+        return self.replies[-1]
+
+    def prepares(self, prepare: Callable[..., Coroutine[Any, Any, Any]]) -> None:
+        self.prepare_voice = SimpleNamespace(remote=lambda *given: self._reply(prepare(*given)))
+
+    def _ask_status(self, model: str | None = None) -> Reply:
+        return self._reply(self._status(model))
 
     async def _status(self, model: str | None = None) -> Any:
         self.num_asked_status += 1
@@ -81,7 +108,7 @@ class Handle:
         if self._num_questions >= self.max_questions:
             raise BackPressureError(num_queued_requests=4, max_queued_requests=4)
         self._num_questions += 1
-        await asyncio.sleep(60.0 if self.hangs else 0.0)
+        await asyncio.sleep(60.0 if self.hangs else self.delay_s)
         self._num_questions -= 1
         return ServiceStatus(self.num_asked_status > self.num_sick, model or "fake", "cpu", ("en",))
 
@@ -129,7 +156,8 @@ def test_one_sick_replica_does_not_make_the_service_unready(num_sick: int, is_re
 @pytest.fixture
 def running(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Serve's controller counts one engine running, or as many as it is told to, whatever they answer."""
-    monkeypatch.setattr(presence, "STATUS_TIMEOUT_S", 0.05)
+    for name in ("SILENCE_S", "FIRST_ANSWER_TIMEOUT_S", "CONTROLLER_TIMEOUT_S"):
+        monkeypatch.setattr(presence, name, 0.05)
 
     def count(num: int) -> None:
         monkeypatch.setattr(presence, "_num_engines_running", lambda: num)
@@ -256,47 +284,136 @@ def test_replica_that_had_no_memory_for_a_request_is_not_lost() -> None:
     asyncio.run(ask())
 
 
-def test_no_call_is_known_to_serve_as_the_requests() -> None:
-    """It would be cancelled before the request's own task is, and a question that others wait for with it."""
+def test_serve_knows_each_call_as_one_of_its_own() -> None:
+    """Else it would be cancelled before the request's own task is, and a question that others wait for with it."""
     handle = Handle(list(CHUNKS))
 
+    async def prepare(recordings: list[Recording], is_style: bool) -> PreparedVoice:
+        return PREPARED
+
     async def ask() -> None:
-        SERVES_REQUEST.set("a request")
+        own = serve_context._RequestContext(request_id="abc", _internal_request_id="mine")
+        serve_context._serve_request_context.set(own)
         backend = EngineBackend(handle)  # type: ignore[arg-type]
+        handle.prepares(prepare)
         assert (await backend.status()).is_ready
         assert [chunk async for chunk in backend.stream(REQUEST)] == CHUNKS
+        assert await backend.prepare_voice(RECORDINGS, is_style=True) is PREPARED
+        assert serve_context._get_serve_request_context() is own
 
     asyncio.run(ask())
-    assert handle.asked_for == ["none", "none"]
+    assert [request for request, _ in handle.asked_for] == ["abc"] * 3  # in its logs they are the request's
+    assert len({internal for _, internal in handle.asked_for} - {"", "mine"}) == 3
 
 
 def test_who_leaves_cancels_what_was_asked() -> None:
     handle = Handle(list(CHUNKS))
-    is_preparing, was_cancelled = asyncio.Event(), asyncio.Event()
 
     async def prepare(recordings: list[Recording], is_style: bool) -> PreparedVoice:
-        is_preparing.set()
-        try:
-            await asyncio.sleep(60.0)
-        except asyncio.CancelledError:
-            was_cancelled.set()
-            raise
+        await asyncio.sleep(60.0)
         return PREPARED
 
     async def ask() -> None:
         backend = EngineBackend(handle)  # type: ignore[arg-type]
+        handle.prepares(prepare)
         async with aclosing(backend.stream(REQUEST)) as chunks:
             await anext(chunks)
         assert handle.answers[0].is_cancelled
-        handle.prepare_voice = SimpleNamespace(  # type: ignore[attr-defined]
-            remote=lambda *asked: asyncio.get_running_loop().create_task(prepare(*asked))
-        )
         asking = asyncio.create_task(backend.prepare_voice(RECORDINGS, is_style=True))
-        await is_preparing.wait()
+        await asyncio.sleep(0.05)
         asking.cancel()
-        await asyncio.wait_for(was_cancelled.wait(), 5.0)
         with pytest.raises(asyncio.CancelledError):
             await asking
+        assert handle.replies[-1].is_cancelled
+
+    asyncio.run(ask())
+
+
+@pytest.mark.usefixtures("running")
+def test_facts_at_first_contact_wait_for_their_turn_in_a_busy_engines_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A question keeps its place in the queue, whoever else comes and goes."""
+    monkeypatch.setattr(presence, "FIRST_ANSWER_TIMEOUT_S", 5.0)
+    handle = Handle()
+    handle.delay_s = 0.3
+
+    async def ask() -> None:
+        backend = EngineBackend(handle)  # type: ignore[arg-type]
+        statuses = await asyncio.gather(*(backend.status() for _ in range(3)))
+        assert all(status.is_ready for status in statuses)
+
+    asyncio.run(ask())
+    assert handle.num_asked_status == 1
+
+
+@pytest.mark.parametrize("is_by_speech", [False, True])
+def test_an_answer_ends_a_loss(running: Callable[[int], None], is_by_speech: bool) -> None:
+    """Whoever answered is there: that another was lost is no reason to refuse what this one is too busy for."""
+    handle = Handle([RayActorError()], list(CHUNKS), list(CHUNKS))
+
+    async def ask() -> None:
+        backend = EngineBackend(handle)  # type: ignore[arg-type]
+        assert (await backend.status()).is_ready
+        running(2)
+        handle.hangs = is_by_speech
+        assert [chunk async for chunk in backend.stream(REQUEST)] == CHUNKS  # at the second try
+        running(1)
+        handle.hangs = True
+        assert (await backend.status()).is_ready
+        assert [chunk async for chunk in backend.stream(REQUEST)] == CHUNKS
+
+    asyncio.run(ask())
+
+
+@pytest.mark.usefixtures("running")
+def test_loss_that_is_met_late_is_the_loss_that_is_known() -> None:
+    """As by a client that reads slowly: since then another engine has answered."""
+    handle = Handle([CHUNKS[0], RayActorError()], [CHUNKS[0], RayActorError()], list(CHUNKS))
+
+    async def ask() -> None:
+        backend = EngineBackend(handle)  # type: ignore[arg-type]
+        slow, quick = backend.stream(REQUEST), backend.stream(REQUEST)
+        for stream in (slow, quick):
+            await anext(stream)
+        with pytest.raises(Unavailable):
+            await anext(quick)
+        assert (await backend.status()).is_ready
+        handle.hangs = True
+        with pytest.raises(Unavailable):
+            await anext(slow)
+        assert [chunk async for chunk in backend.stream(REQUEST)] == CHUNKS
+
+    asyncio.run(ask())
+
+
+@pytest.mark.usefixtures("running")
+def test_question_that_the_lost_engine_was_asked_holds_nobody_up() -> None:
+    handle = Handle([CHUNKS[0], RayActorError()], list(CHUNKS))
+
+    async def ask() -> None:
+        backend = EngineBackend(handle)  # type: ignore[arg-type]
+        stream = backend.stream(REQUEST)
+        await anext(stream)
+        handle.hangs = True
+        assert (await backend.status()).is_ready  # what was said last: the question stays
+        with pytest.raises(Unavailable):
+            await anext(stream)
+        handle.hangs = False
+        assert [chunk async for chunk in backend.stream(REQUEST)] == CHUNKS
+
+    asyncio.run(ask())
+
+
+@pytest.mark.usefixtures("running")
+def test_sick_answer_is_not_remembered() -> None:
+    handle = Handle()
+
+    async def ask() -> None:
+        backend = EngineBackend(handle)  # type: ignore[arg-type]
+        assert (await backend.status()).is_ready
+        handle.num_sick = handle.num_asked_status + presence.STATUS_TRIES
+        assert not (await backend.status()).is_ready
+        handle.hangs = True
+        assert (await backend.status()).is_ready
 
     asyncio.run(ask())
 
@@ -359,9 +476,7 @@ def test_recordings_are_prepared_by_another_replica_where_one_is_lost(
             raise answer
         return answer
 
-    handle.prepare_voice = SimpleNamespace(  # type: ignore[attr-defined]
-        remote=lambda *given: asyncio.get_running_loop().create_task(prepare(*given))
-    )
+    handle.prepares(prepare)
     ask = EngineBackend(handle).prepare_voice(RECORDINGS, is_style=True)  # type: ignore[arg-type]
     if isinstance(expected, PreparedVoice):
         assert asyncio.run(ask) is expected
