@@ -172,6 +172,7 @@ class Hoards(GatedRunner):
         return super().decode(sequences)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "grows"), [(GatedRunner, False), (Hoards, True)], ids=["as it is", "hoards"])
 def test_nothing_piles_up(checkpoint: Checkpoint, kind: type[GatedRunner], grows: bool) -> None:
     """After 240 steps there are as many tensors, bytes of them, and objects of our classes, as after the first 60."""

@@ -159,6 +159,7 @@ def test_command_measures_the_real_service(mode: str, tmp_path: Path) -> None:
         assert all(summary["means"]["rows in a step"] >= 1.0 for summary in busy)
 
 
+@pytest.mark.slow
 def test_command_compares_with_an_earlier_run(record: CapacityRecord, tmp_path: Path) -> None:
     save(record, tmp_path / "earlier")
     with faulty_service(Faults(), chunk_delay_s=0.01) as service:

@@ -50,6 +50,7 @@ def toy_peer() -> Generator[str]:
         process.wait()
 
 
+@pytest.mark.slow
 def test_servers_are_compared_by_turns(tmp_path: Path) -> None:
     with faulty_service(Faults(), chunk_delay_s=0.002) as fast, faulty_service(Faults(), chunk_delay_s=0.02) as slow:
         names = f"fast={fast.address},slow={slow.address}=anna"
