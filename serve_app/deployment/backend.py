@@ -10,7 +10,7 @@ from ray.serve.handle import DeploymentHandle, DeploymentResponse, DeploymentRes
 
 from serve_app.audio.pcm import Recording
 from serve_app.deployment.affinity import model_id
-from serve_app.deployment.calls import answered, called_apart, ray_errors_as_ours
+from serve_app.deployment.calls import called_apart, cancelled_if_left, ray_errors_as_ours
 from serve_app.deployment.environment import is_grpc
 from serve_app.deployment.gone import ReplicaGone, ReplicaLost
 from serve_app.deployment.presence import EnginePresence
@@ -56,22 +56,18 @@ class EngineBackend:
 
     async def _chunks(self, request: SpeechRequest) -> AsyncGenerator[AudioChunk]:
         engine = self._engine_for(request.model, self._streaming_engine)
-        has_begun = is_finished = False
+        has_begun = False
         with self._losses_noted(), ray_errors_as_ours():
             items = DeploymentResponseGenerator[AudioChunk | ServiceError]
             answer = cast(items, called_apart(engine.stream.remote, request))
-            try:
+            with cancelled_if_left(answer):
                 async for item in answer:
                     if isinstance(item, ServiceError):
                         raise item
-                    if not has_begun:
+                    if not has_begun:  # later ones may have been made before a loss, and lain here
                         self._presence.note_answer()
                     has_begun = True
                     yield item
-                is_finished = True
-            finally:
-                if not is_finished:
-                    answer.cancel()  # type: ignore[no-untyped-call]
 
     async def prepare_voice(self, recordings: Sequence[Recording], *, is_style: bool) -> PreparedVoice:
         """Asked a second time where its replica is lost: nothing of it is seen before it is done."""
@@ -86,7 +82,9 @@ class EngineBackend:
         prepare = self._engine_for(None, self._engine).prepare_voice
         with self._losses_noted(), ray_errors_as_ours():
             answers = DeploymentResponse[PreparedVoice | ServiceError]
-            voice = await answered(cast(answers, called_apart(prepare.remote, list(recordings), is_style)))
+            answer = cast(answers, called_apart(prepare.remote, list(recordings), is_style))
+            with cancelled_if_left(answer):
+                voice = await answer
             if isinstance(voice, ServiceError):
                 raise voice
             return voice

@@ -7,13 +7,13 @@ import uuid
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import grpc
 from ray.exceptions import RayError, RayTaskError, TaskCancelledError
 from ray.serve.context import _get_serve_request_context, _serve_request_context
 from ray.serve.exceptions import BackPressureError, RayServeException
-from ray.serve.handle import DeploymentResponse
+from ray.serve.handle import DeploymentResponse, DeploymentResponseGenerator
 
 from serve_app.deployment.gone import ReplicaLost
 from serve_app.errors import Overloaded, ServiceError
@@ -44,16 +44,14 @@ def called_apart(remote: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T
     return contextvars.copy_context().run(call)
 
 
-async def answered(answer: DeploymentResponse[T]) -> T:
-    """What it gives; cancelled where nobody waits for it any more."""
-    is_finished = False
+@contextmanager
+def cancelled_if_left(answer: DeploymentResponse[Any] | DeploymentResponseGenerator[Any]) -> Generator[None]:
+    """Cancels the answer where what is done with it ends early."""
     try:
-        result = await answer
-        is_finished = True
-    finally:
-        if not is_finished:
-            answer.cancel()  # type: ignore[no-untyped-call]
-    return result
+        yield
+    except BaseException:
+        answer.cancel()  # type: ignore[no-untyped-call]
+        raise
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Whether an engine replica is there and how it is, asked once for all who wait for the answer."""
 
 import asyncio
+import math
 import time
 from contextlib import suppress
 from typing import Any, cast
@@ -10,7 +11,7 @@ from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle, DeploymentResponse
 
-from serve_app.deployment.calls import BUSY_RETRY_AFTER_S, answered, called_apart, ray_errors_as_ours
+from serve_app.deployment.calls import BUSY_RETRY_AFTER_S, called_apart, cancelled_if_left, ray_errors_as_ours
 from serve_app.deployment.gone import GONE_RETRY_AFTER_S, ReplicaLost
 from serve_app.errors import Overloaded, ServiceError, Unavailable
 from serve_app.speech.request import ServiceStatus
@@ -35,7 +36,7 @@ class EnginePresence:
     def __init__(self, engine: DeploymentHandle[Any]) -> None:
         self._engine = engine
         self._is_known = False  # one has answered since the start and since the last loss
-        self._is_one_missing, self._lost_s = False, -QUESTION_TIMEOUT_S
+        self._is_one_missing, self._lost_s = False, -math.inf  # a loss since the last answer; when the last loss was
         self._last_status: ServiceStatus | None = None  # that was ready
         self._questions: dict[str | None, asyncio.Task[ServiceStatus]] = {}  # of each model
         self._count: asyncio.Task[int] | None = None
@@ -104,19 +105,12 @@ class EnginePresence:
 
     async def _ask_ready_one(self) -> ServiceStatus:
         """One replica among several may be sick, and about to end: that makes the service no less ready."""
-        for tries_left in reversed(range(STATUS_TRIES)):
-            try:
+        for _ in range(STATUS_TRIES - 1):
+            with suppress(ReplicaLost):
                 status = await self._ask(None)
-            except ReplicaLost:
-                if not tries_left:
-                    raise
-            else:
                 if status.is_ready:
-                    self.note_answer()
-                    self._last_status = status
-                if status.is_ready or not tries_left:
                     return status
-        raise AssertionError("the last try returns or raises")
+        return await self._ask(None)
 
     async def _ask(self, model: str | None) -> ServiceStatus:
         asked_s = time.monotonic()
@@ -124,12 +118,18 @@ class EnginePresence:
             with ray_errors_as_ours():
                 answers = DeploymentResponse[ServiceStatus | ServiceError]
                 answer = cast(answers, called_apart(self._engine.status.remote, model))
-                status = await asyncio.wait_for(answered(answer), QUESTION_TIMEOUT_S)
+                with cancelled_if_left(answer):
+                    async with asyncio.timeout(QUESTION_TIMEOUT_S):
+                        status = await answer
         except ReplicaLost:
             self.note_loss(asked_s)
             raise
         if isinstance(status, ServiceError):
             raise status
+        if status.is_ready:
+            self.note_answer()
+            if model is None:
+                self._last_status = status
         return status
 
     async def _is_one_running(self) -> bool:

@@ -70,7 +70,7 @@ def test_clients_that_leave_free_every_slot(ray_server: Server) -> None:
 
 
 def test_clients_that_leave_are_not_taken_for_lost_engines(ray_server: Server) -> None:
-    """Of a busy engine, whose queue the others would be refused at."""
+    """Of a busy engine: after a loss its silence would get the others refused."""
     outcome = run_crowd(ray_server.url, crowd()[:8], num_leaving=80)
     assert len(outcome.heard) == 8
     assert "lost an engine replica" not in ray_server.log
